@@ -1,0 +1,84 @@
+//! The changes that are recorded: one `Change` becomes one DDL command.
+
+use crate::model::{Column, Constraint, ForeignKey, Index, TypeDefinition};
+
+/// Where `ALTER TYPE … ADD VALUE` put a label.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LabelPosition {
+    /// Before the label named.
+    Before(String),
+    /// After all others.
+    Last,
+}
+
+/// One change of a shape, complete: with the table that results (see [`crate::op`]) it is all a replica must know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// A type that an electrified table uses became known.
+    CreateType(TypeDefinition),
+    /// A table was electrified.
+    CreateTable {
+        /// Foreign keys of this table that a later command makes, because their target comes after it.
+        later: Vec<String>,
+        /// Foreign keys that tables made earlier have to this one: the qualified table and its key.
+        earlier: Vec<(String, ForeignKey)>,
+    },
+    /// A table left the electrified ones; on Postgres replicas it stays as an ordinary table.
+    DisableTable,
+    /// A column was added, with the constraints that came with it and concern it alone.
+    AddColumn {
+        /// The column.
+        column: Column,
+        /// The value that rows made before got from the DEFAULT, in text form; `None` for NULL.
+        existing_value: Option<String>,
+        /// CHECK and UNIQUE constraints on it.
+        constraints: Vec<Constraint>,
+        /// Its foreign keys.
+        foreign_keys: Vec<ForeignKey>,
+    },
+    /// An index that backs no constraint was made (or became valid).
+    CreateIndex(Index),
+    /// An index was dropped.
+    DropIndex(Index),
+    /// An index was renamed.
+    RenameIndex {
+        /// The index under its old name.
+        from: Index,
+        /// The index under its new name.
+        to: Index,
+    },
+    /// A label was added to an enum.
+    AddEnumValue {
+        /// The enum with the label.
+        enum_type: TypeDefinition,
+        /// The label.
+        value: String,
+        /// Its place.
+        position: LabelPosition,
+    },
+    /// A column's DEFAULT for rows to come was set.
+    SetDefault(Column),
+    /// A column's DEFAULT was dropped.
+    DropDefault(Column),
+    /// A NOT VALID constraint was validated.
+    ValidateConstraint(String),
+}
+
+impl Change {
+    /// The word in `electric.ddl_commands.command` and in `op`.
+    pub fn command(&self) -> &'static str {
+        match self {
+            Change::CreateType(_) => "create_type",
+            Change::CreateTable { .. } => "create_table",
+            Change::DisableTable => "disable_table",
+            Change::AddColumn { .. } => "add_column",
+            Change::CreateIndex(_) => "create_index",
+            Change::DropIndex(_) => "drop_index",
+            Change::RenameIndex { .. } => "rename_index",
+            Change::AddEnumValue { .. } => "add_enum_value",
+            Change::SetDefault(_) => "set_default",
+            Change::DropDefault(_) => "drop_default",
+            Change::ValidateConstraint(_) => "validate_constraint",
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! The schema model of Electric for Postgres, free of any server: shapes of tables, the changes between them, the
+//! rules that say which may happen, and how each is written down for Postgres and for SQLite.
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+
+pub mod change;
+pub mod dialect;
+pub mod model;
+pub mod names;
