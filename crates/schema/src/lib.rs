@@ -5,5 +5,7 @@
 
 pub mod change;
 pub mod dialect;
+pub mod expression;
 pub mod model;
 pub mod names;
+pub mod value;
