@@ -1,0 +1,57 @@
+//! The jobs of this repository, as `cargo xtask JOB`.
+
+#![forbid(unsafe_code)]
+
+mod demo;
+mod host;
+mod pgrx;
+mod postgres;
+mod setup;
+mod test;
+mod ui;
+mod wheel;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Sets a machine up for Electric for Postgres, runs its checks, shows its demo.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", after_help = AFTER_HELP)]
+struct Arguments {
+    #[command(subcommand)]
+    job: Job,
+}
+
+const AFTER_HELP: &str = "\
+Every job first installs what it needs and the machine lacks: on Debian and Ubuntu by apt, pip and
+cargo, as root or through sudo. What is there already is used as it is.
+
+A server of your own is used when you name its pg_config:
+    ELECTRIC_PG15_CONFIG=/path/to/pg_config cargo xtask test --pg 15
+or when pgrx knows it already (`cargo pgrx init --pg15 /path/to/pg_config`).";
+
+#[derive(Subcommand)]
+enum Job {
+    Setup(setup::Options),
+    Test(test::Options),
+    Demo(demo::Options),
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse()) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("\nerror: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> Result<ExitCode> {
+    match arguments.job {
+        Job::Setup(options) => setup::run(&options),
+        Job::Test(options) => test::run(&options),
+        Job::Demo(options) => demo::run(&options),
+    }
+}
