@@ -1,1 +1,12 @@
 //! The harness of the end-to-end tests: real servers, a real replication stream, a real SQLite replica.
+//!
+//! The tests are in `tests/`, a file per theme. `ELECTRIC_PG_CONFIG` names the server's `pg_config`; the extension must
+//! be installed there (`cargo pgrx install`).
+#![deny(missing_docs)]
+
+pub mod cluster;
+pub mod database;
+pub mod errors;
+pub mod pgoutput;
+pub mod replica;
+pub mod replication;
