@@ -298,7 +298,7 @@ fn say_cast(expression: &Expr, data_type: &DataType, table: &Table) -> Option<Sa
     let is_citext = matches!(strip(expression), Expr::Identifier(ident)
     if table.column(&ident.value).is_some_and(|column| {
         let base = column.data_type.base();
-        base.name == "citext" && base.array_dims == 0 && has_bytewise_equality(column)
+        base.kind == TypeKind::Base && base.name == "citext" && base.array_dims == 0 && has_bytewise_equality(column)
     }));
     if is_citext && class == Class::text() {
         said.class = class;

@@ -219,6 +219,9 @@ pub struct Index {
     /// It uses functions or objects that only this server has, so that other Postgres replicas do without.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_local: bool,
+    /// The storage options in `definition`, as printed there between `WITH (` and `)`. Never compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub options: Option<String>,
     /// Its name in SQLite, where it can be said there; fixed when the index is made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sqlite_name: Option<String>,
@@ -253,7 +256,16 @@ pub struct Table {
     pub primary_key_constraint: Option<Constraint>,
     /// Extensions, beyond those of the column types, that defaults, checks or indexes use; by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub extensions: Vec<String>,
+    pub extensions: Vec<Extension>,
+}
+
+/// An extension that a shape needs. Its objects are named with their schema, so a replica must have it in the same one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Extension {
+    /// Name of the extension.
+    pub name: String,
+    /// The schema that holds its objects.
+    pub schema: String,
 }
 
 /// A type that a replica must create: an enum, a domain or a user's range.
@@ -271,6 +283,9 @@ pub struct TypeDefinition {
     /// The statement that makes a domain or range, canonical and complete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub definition: Option<String>,
+    /// Extensions that the definition uses, such as that of a domain over `citext`; by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub extensions: Vec<Extension>,
 }
 
 impl Table {

@@ -126,11 +126,8 @@ fn array_to_json(array: &ColumnType, text: &str, depth: usize) -> Option<String>
         ..array.clone()
     };
     // The one type of Postgres whose values hold commas unquoted.
-    let delimiter = if element.base().name == "box" {
-        ';'
-    } else {
-        ','
-    };
+    let is_box = element.base().kind == TypeKind::Base && element.base().name == "box";
+    let delimiter = if is_box { ';' } else { ',' };
     let text = match text.strip_prefix('[') {
         Some(bounds) => bounds.split_once('=')?.1,
         None => text,

@@ -2,8 +2,8 @@
 
 use crate::change::{Change, LabelPosition};
 use crate::model::{
-    Column, ColumnType, Constraint, ForeignKey, Identity, Index, Sequence, Table, TypeDefinition,
-    TypeKind,
+    Column, ColumnType, Constraint, Extension, ForeignKey, Identity, Index, Sequence, Table,
+    TypeDefinition, TypeKind,
 };
 use crate::names::{qualified_quoted, quote_ident, quote_literal};
 
@@ -87,21 +87,22 @@ impl Prelude {
             self.column_type(of);
         }
         if let Some(extension) = &data_type.extension {
-            self.schema(&data_type.schema);
-            self.push(format!(
-                "CREATE EXTENSION IF NOT EXISTS {} WITH SCHEMA {}",
-                quote_ident(extension),
-                quote_ident(&data_type.schema)
-            ));
+            self.extension(extension, &data_type.schema);
         }
     }
 
-    fn extensions(&mut self, table: &Table) {
-        for name in &table.extensions {
-            self.push(format!(
-                "CREATE EXTENSION IF NOT EXISTS {}",
-                quote_ident(name)
-            ));
+    fn extension(&mut self, name: &str, schema: &str) {
+        self.schema(schema);
+        self.push(format!(
+            "CREATE EXTENSION IF NOT EXISTS {} WITH SCHEMA {}",
+            quote_ident(name),
+            quote_ident(schema)
+        ));
+    }
+
+    fn extensions(&mut self, extensions: &[Extension]) {
+        for extension in extensions {
+            self.extension(&extension.name, &extension.schema);
         }
     }
 
@@ -147,6 +148,7 @@ fn own_sequence(table: &Table, column: &Column) -> Option<String> {
 fn create_type(definition: &TypeDefinition) -> Vec<String> {
     let mut prelude = Prelude::default();
     prelude.schema(&definition.schema);
+    prelude.extensions(&definition.extensions);
     let mut statements = prelude.0;
     if definition.kind == TypeKind::Enum {
         let labels: Vec<String> = definition
@@ -181,7 +183,7 @@ fn create_table(table: &Table, later: &[String], earlier: &[(String, ForeignKey)
     let name = qualified_quoted(&table.schema, &table.name);
     let mut prelude = Prelude::default();
     prelude.schema(&table.schema);
-    prelude.extensions(table);
+    prelude.extensions(&table.extensions);
     for column in &table.columns {
         prelude.column_type(&column.data_type);
         prelude.sequence(column);
@@ -306,7 +308,7 @@ fn add_column(
     let name = qualified_quoted(&table.schema, &table.name);
     let mut prelude = Prelude::default();
     prelude.column_type(&column.data_type);
-    prelude.extensions(table);
+    prelude.extensions(&table.extensions);
     prelude.sequence(column);
     let mut statements = prelude.0;
 
@@ -346,7 +348,7 @@ fn set_default(table: &Table, column: &Column) -> Vec<String> {
     let default = shared_default(column);
     let mut prelude = Prelude::default();
     if default.is_some() {
-        prelude.extensions(table);
+        prelude.extensions(&table.extensions);
         prelude.sequence(column);
     }
     let mut statements = prelude.0;
@@ -372,7 +374,7 @@ fn create_index(index: &Index, table: &Table) -> Vec<String> {
         return Vec::new();
     }
     let mut prelude = Prelude::default();
-    prelude.extensions(table);
+    prelude.extensions(&table.extensions);
     let mut statements = prelude.0;
     statements.push(index.definition.clone());
     statements
