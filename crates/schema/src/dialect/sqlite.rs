@@ -7,10 +7,14 @@
 use crate::change::Change;
 use crate::expression::{has_bytewise_equality, index_key, predicate};
 use crate::model::{Action, Column, ForeignKey, Index, SqliteType, Table};
-use crate::names::{quote_ident, sqlite_name};
+use crate::names::{quote_ident, sqlite_fold, sqlite_name};
 use crate::value::{SqliteValue, ValueError, to_sqlite};
 
 use super::types::equality_class;
+
+/// The name of a table while it is rebuilt. No other has it: it is too long for a name of Postgres, and names that are
+/// made of two have a point.
+const REBUILT: &str = "electric table that is being rebuilt and takes its final name next";
 
 /// The statements for a change. `table` is the table that results; changes of types and table-less ones have none.
 pub fn statements(change: &Change, table: Option<&Table>) -> Vec<String> {
@@ -19,7 +23,7 @@ pub fn statements(change: &Change, table: Option<&Table>) -> Vec<String> {
     };
     match change {
         Change::CreateTable { .. } => {
-            let mut statements = vec![create_table(table)];
+            let mut statements = vec![create_table(table, &table.sqlite_name)];
             statements.extend(
                 table
                     .indexes
@@ -29,15 +33,7 @@ pub fn statements(change: &Change, table: Option<&Table>) -> Vec<String> {
             statements
         }
         Change::DisableTable => vec![format!("DROP TABLE {}", quote_ident(&table.sqlite_name))],
-        Change::AddColumn { column, .. } => {
-            // As the table has it: there its SQLite default is settled.
-            let column = table.column(&column.name).unwrap_or(column);
-            vec![format!(
-                "ALTER TABLE {} ADD COLUMN {}",
-                quote_ident(&table.sqlite_name),
-                column_definition(column, table)
-            )]
-        }
+        Change::AddColumn { column, .. } => add_column(column, table),
         Change::CreateIndex(index) => create_index(index, table).into_iter().collect(),
         Change::DropIndex(index) => drop_index(index, table).into_iter().collect(),
         Change::RenameIndex { from, to } => drop_index(from, table)
@@ -170,7 +166,7 @@ fn key_of(table: &Table) -> Key {
     }
 }
 
-fn create_table(table: &Table) -> String {
+fn create_table(table: &Table, name: &str) -> String {
     let columns = table
         .columns
         .iter()
@@ -194,9 +190,53 @@ fn create_table(table: &Table) -> String {
     let items: Vec<String> = columns.chain(key).chain(foreign_keys).collect();
     format!(
         "CREATE TABLE {} ({}) STRICT",
-        quote_ident(&table.sqlite_name),
+        quote_ident(name),
         items.join(", ")
     )
+}
+
+fn add_column(column: &Column, table: &Table) -> Vec<String> {
+    // As the table has it: there its SQLite default is settled.
+    let column = table.column(&column.name).unwrap_or(column);
+    // SQLite takes these names in CREATE TABLE, but newer versions not in ADD COLUMN.
+    if matches!(
+        sqlite_fold(&column.name).as_str(),
+        "rowid" | "oid" | "_rowid_"
+    ) {
+        let kept: Vec<String> = table
+            .columns
+            .iter()
+            .filter(|other| other.name != column.name)
+            .map(|other| other.name.clone())
+            .collect();
+        return rebuild(table, &kept);
+    }
+    let name = quote_ident(&table.sqlite_name);
+    vec![format!(
+        "ALTER TABLE {name} ADD COLUMN {}",
+        column_definition(column, table)
+    )]
+}
+
+/// The statements that give an existing table the definition that `table` says, with its rows: what SQLite's page on
+/// ALTER TABLE prescribes where ALTER TABLE cannot say it. `kept` names the columns whose values are carried over;
+/// others get their DEFAULT. To be run as every migration is, in a transaction with `foreign_keys = OFF`.
+pub fn rebuild(table: &Table, kept: &[String]) -> Vec<String> {
+    let (name, columns) = (quote_ident(&table.sqlite_name), column_list(kept));
+    let rebuilt = quote_ident(REBUILT);
+    let mut statements = vec![
+        create_table(table, REBUILT),
+        format!("INSERT INTO {rebuilt} ({columns}) SELECT {columns} FROM {name}"),
+        format!("DROP TABLE {name}"),
+        format!("ALTER TABLE {rebuilt} RENAME TO {name}"),
+    ];
+    statements.extend(
+        table
+            .indexes
+            .iter()
+            .filter_map(|index| create_index(index, table)),
+    );
+    statements
 }
 
 /// All that SQLite knows of a column, the same in `CREATE TABLE` and in `ADD COLUMN`.

@@ -112,7 +112,11 @@ pub fn required(name: &str, data_type: ColumnType) -> Column {
 
 /// A column whose default is the constant of that text.
 pub fn with_default(mut column: Column, value: &str) -> Column {
-    column.default = Some(format!("'{value}'::{}", column.data_type.sql));
+    column.default = Some(format!(
+        "{}::{}",
+        electric_schema::names::quote_literal(value),
+        column.data_type.sql
+    ));
     column.default_value = Some(value.into());
     sqlite::fix_column(&mut column, Some(value)).expect("a value of the type");
     column
