@@ -41,6 +41,12 @@ fn items() -> Table {
             column("nulls", base("int4")),
             column("lower", base("text")),
             column("not_c", base("text")),
+            column("name", base("name")),
+            column("oid", base("oid")),
+            column("end", base("int4")),
+            column("level", base("text")),
+            column("time", base("time")),
+            column("timestamp", base("timestamp")),
             column("interval_", base("text")),
         ],
     );
@@ -131,6 +137,23 @@ fn predicates() {
         ),
         ("(lower(lower) = 'a'::text)", r#"lower("lower") = 'a'"#),
         ("(first < nulls)", r#""first" < "nulls""#),
+        ("(status = name)", r#""status" = "name""#),
+        ("(name = 'x'::name)", r#""name" = 'x'"#),
+        ("(oid = (5)::oid)", r#""oid" = 5"#),
+        ("(\"end\" = 1)", r#""end" = 1"#),
+        ("(level = 'x'::text)", r#""level" = 'x'"#),
+        (
+            "(\"time\" = '10:00:00'::time without time zone)",
+            r#""time" = '10:00:00'"#,
+        ),
+        (
+            "(\"timestamp\" = '2024-01-01 00:00:00'::timestamp without time zone)",
+            r#""timestamp" = '2024-01-01 00:00:00'"#,
+        ),
+        (
+            "(active AND ((a > 0) OR ((a < 5) AND (big = 3))))",
+            r#""active" AND (("a" > 0) OR (("a" < 5) AND ("big" = 3)))"#,
+        ),
         ("true", "1"),
     ];
     for (postgres, expected) in cases {
@@ -155,6 +178,8 @@ fn what_cannot_be_said_as_a_predicate() {
         "(code = 'ab'::bpchar)",
         "((code)::text = 'ab'::text)",
         "(folded = 'a'::public.citext)",
+        "(folded OPERATOR(public.=) 'a'::public.citext)",
+        "((email)::text = ANY ((ARRAY['a'::character varying, 'b'::character varying])::text[]))",
         "(not_c = 'a'::text)",
         "(state > 'open'::public.state)",
         "(state = 'open'::public.other)",
@@ -309,4 +334,98 @@ fn columns_of_any_name() {
         ))
         .unwrap_or_else(|error| panic!("{name}: {error}"));
     }
+}
+
+/// Texts put together at random: whatever is said, SQLite takes.
+#[test]
+fn nothing_that_sqlite_refuses() {
+    const WORDS: &[&str] = &[
+        "a",
+        "big",
+        "active",
+        "status",
+        "\"Value\"",
+        "date",
+        "lower",
+        "(",
+        ")",
+        "(",
+        ")",
+        "=",
+        "<>",
+        "<",
+        "AND",
+        "OR",
+        "NOT",
+        "IS NULL",
+        "IS NOT NULL",
+        "1",
+        "-",
+        "0.5",
+        "'x'",
+        "''",
+        "'1'",
+        "::text",
+        "::integer",
+        "::bigint",
+        "::date",
+        "::double precision",
+        "true",
+        "false",
+        "NULL",
+        "lower(",
+        "upper(",
+        "COLLATE \"C\"",
+        "DESC",
+        "ASC",
+        "NULLS FIRST",
+        "text_ops",
+        ",",
+        ".",
+        "score",
+        "data",
+        "::bytea",
+        "::boolean",
+        "missing",
+        "[",
+        "]",
+        "+",
+        ";",
+        "--",
+        "$1",
+        "E'\\'",
+    ];
+    let items = items();
+    let db = replica();
+    migrate(&db, &sqlite::statements(&create_table(), Some(&items)));
+    let mut state = 0x2545_F491_4F6C_DD1D_u64;
+    let mut random = |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state >> 33).unwrap_or(0) % below
+    };
+    let (mut predicates, mut keys) = (0, 0);
+    for _ in 0..50_000 {
+        let text: Vec<&str> = (0..=random(7))
+            .map(|_| WORDS[random(WORDS.len())])
+            .collect();
+        let text = text.join(" ");
+        if let Some(said) = predicate(&text, &items) {
+            predicates += 1;
+            db.execute_batch(&format!(
+                "CREATE INDEX i ON items (id) WHERE {said}; DROP INDEX i"
+            ))
+            .unwrap_or_else(|error| panic!("{text}: {said}: {error}"));
+        }
+        if let Some(said) = index_key(&text, &items) {
+            keys += 1;
+            db.execute_batch(&format!("CREATE INDEX i ON items ({said}); DROP INDEX i"))
+                .unwrap_or_else(|error| panic!("{text}: {said}: {error}"));
+        }
+    }
+    assert!(
+        predicates > 25 && keys > 25,
+        "{predicates} predicates, {keys} keys"
+    );
 }

@@ -308,11 +308,15 @@ fn add_column(
     let name = qualified_quoted(&table.schema, &table.name);
     let mut prelude = Prelude::default();
     prelude.column_type(&column.data_type);
-    prelude.extensions(&table.extensions);
+    let default = shared_default(column);
+    // The model names the extensions of the whole table; a plain column needs none of them.
+    let is_plain = (default.is_none() || column.default_value.is_some()) && constraints.is_empty();
+    if !is_plain {
+        prelude.extensions(&table.extensions);
+    }
     prelude.sequence(column);
     let mut statements = prelude.0;
 
-    let default = shared_default(column);
     let existing =
         existing_value.map(|value| format!("{}::{}", quote_literal(value), column.data_type.sql));
     let is_constant = default.is_some()
@@ -348,7 +352,9 @@ fn set_default(table: &Table, column: &Column) -> Vec<String> {
     let default = shared_default(column);
     let mut prelude = Prelude::default();
     if default.is_some() {
-        prelude.extensions(&table.extensions);
+        if column.default_value.is_none() {
+            prelude.extensions(&table.extensions);
+        }
         prelude.sequence(column);
     }
     let mut statements = prelude.0;
