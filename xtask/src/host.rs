@@ -124,9 +124,9 @@ impl Host {
     }
 
     /// A command as the user that runs servers.
-    pub fn as_server_user(&self, program: &str) -> Command {
+    pub fn as_server_user(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = self.command("sudo");
-        command.args(["-u", SERVER_USER, program]);
+        command.args(["-u", SERVER_USER]).arg(program);
         command
     }
 

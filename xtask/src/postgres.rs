@@ -264,23 +264,38 @@ fn advice(version: u16, host: &Host) -> String {
     text
 }
 
-/// Makes sure that there is a user to run servers as.
-pub fn ensure_server_user(host: &mut Host, progress: &Progress) -> Result<()> {
+/// Makes sure that there is a user to run servers as, and that it can.
+pub fn ensure_server_user(host: &mut Host, servers: &[Server], progress: &Progress) -> Result<()> {
     if host.has_user(SERVER_USER) {
         progress.say(format_args!("found {SERVER_USER}"));
-        return Ok(());
+    } else {
+        let mut command = host.privileged("useradd")?;
+        command.args([
+            "--system",
+            "--user-group",
+            "--home-dir",
+            "/var/lib/postgresql",
+        ]);
+        command.args(["--shell", "/bin/sh", SERVER_USER]);
+        progress.run(format_args!("making {SERVER_USER}"), &mut command)?;
     }
-    let mut command = host.privileged("useradd")?;
-    command.args([
-        "--system",
-        "--user-group",
-        "--home-dir",
-        "/var/lib/postgresql",
-        "--shell",
-        "/bin/sh",
-        SERVER_USER,
-    ]);
-    progress.run(format_args!("making {SERVER_USER}"), &mut command)
+    for server in servers {
+        let program = server.bindir.join("postgres");
+        let run = host
+            .as_server_user(&program)
+            .arg("--version")
+            .output()
+            .context("cannot run sudo")?;
+        if !run.status.success() {
+            bail!(
+                "the user {SERVER_USER}, who runs the servers of root, cannot run {}: move that PostgreSQL to a \
+                 directory that others can read\n{}",
+                program.display(),
+                String::from_utf8_lossy(&run.stderr).trim()
+            );
+        }
+    }
+    Ok(())
 }
 
 /// Reads `PostgreSQL 15.20 (Debian …)`, `PostgreSQL 18beta1`.

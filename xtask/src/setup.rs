@@ -54,7 +54,7 @@ pub fn prepare(host: &mut Host, versions: &[u16], progress: &mut Progress) -> Re
     }
     if host.root {
         progress.step("user for servers");
-        postgres::ensure_server_user(host, progress)?;
+        postgres::ensure_server_user(host, &servers, progress)?;
     }
     progress.step(format_args!("cargo-pgrx {}", pgrx::VERSION));
     pgrx::ensure_installed(host, progress)?;
