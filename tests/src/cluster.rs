@@ -144,11 +144,19 @@ impl Cluster {
         cluster.succeed(
             cluster
                 .command("initdb")
-                .args(["--username=postgres", "--encoding=UTF8", "--no-locale", "--auth=trust"])
+                .args([
+                    "--username=postgres",
+                    "--encoding=UTF8",
+                    "--no-locale",
+                    "--auth=trust",
+                ])
                 .args(["--no-sync", "--no-instructions", "--pgdata"])
                 .arg(cluster.data_directory()),
         )?;
-        cluster.configure(&[("unix_socket_directories", &cluster.directory.to_string_lossy())])?;
+        cluster.configure(&[(
+            "unix_socket_directories",
+            &cluster.directory.to_string_lossy(),
+        )])?;
         cluster.configure(&[("port", &cluster.port.to_string())])?;
         cluster.configure(SETTINGS)?;
         for (name, value) in &builder.settings {
@@ -171,10 +179,15 @@ impl Cluster {
     pub fn start(&self) -> Result<()> {
         let log = self.directory.join("log");
         let mut command = self.command("pg_ctl");
-        command.args(["start", "--wait", "--silent", "--timeout=60", "--log"]).arg(&log);
+        command
+            .args(["start", "--wait", "--silent", "--timeout=60", "--log"])
+            .arg(&log);
         command.arg("--pgdata").arg(self.data_directory());
         // The server keeps what it inherits open: it must not hold the pipes of the test program.
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
         if command.status()?.success() {
             return Ok(());
         }
@@ -228,8 +241,14 @@ impl Cluster {
     /// The settings of a connection, to add to.
     pub fn config(&self, database: &str, user: &str) -> postgres::Config {
         let mut config = postgres::Config::new();
-        config.host_path(&self.directory).port(self.port).dbname(database).user(user);
-        config.application_name("electric_tests").notice_callback(|_| ());
+        config
+            .host_path(&self.directory)
+            .port(self.port)
+            .dbname(database)
+            .user(user);
+        config
+            .application_name("electric_tests")
+            .notice_callback(|_| ());
         config
     }
 
@@ -246,14 +265,18 @@ impl Cluster {
         let mut client = database.client();
         client
             .batch_execute("CREATE EXTENSION electric")
-            .unwrap_or_else(|e| panic!("CREATE EXTENSION electric: {}", crate::errors::describe(&e)));
+            .unwrap_or_else(|e| {
+                panic!("CREATE EXTENSION electric: {}", crate::errors::describe(&e))
+            });
         database
     }
 
     /// Runs psql as a script would: no psqlrc, first error ends it. `arguments` follow.
     pub fn psql(&self, database: &str, user: &str, arguments: &[&str]) -> Result<Output> {
         let mut command = self.command("psql");
-        command.args(["-X", "-v", "ON_ERROR_STOP=1", "-h"]).arg(&self.directory);
+        command
+            .args(["-X", "-v", "ON_ERROR_STOP=1", "-h"])
+            .arg(&self.directory);
         command.args(["-p", &self.port.to_string(), "-U", user, "-d", database]);
         Ok(command.args(arguments).stdin(Stdio::null()).output()?)
     }
@@ -284,7 +307,9 @@ impl Cluster {
     }
 
     fn succeed(&self, command: &mut Command) -> Result<Output> {
-        let output = command.output().with_context(|| format!("cannot run {command:?}"))?;
+        let output = command
+            .output()
+            .with_context(|| format!("cannot run {command:?}"))?;
         if !output.status.success() {
             bail!(
                 "{command:?}: {}\n{}{}",
@@ -340,7 +365,9 @@ fn server_identity() -> Result<Option<(u32, u32)>> {
     let number = |flag: &str| -> Result<u32> {
         let output = Command::new("id").args([flag, SERVER_USER]).output()?;
         if !output.status.success() {
-            bail!("servers do not run as root, and there is no OS user {SERVER_USER:?} to run them as");
+            bail!(
+                "servers do not run as root, and there is no OS user {SERVER_USER:?} to run them as"
+            );
         }
         Ok(String::from_utf8(output.stdout)?.trim().parse()?)
     };
@@ -352,9 +379,9 @@ pub fn pg_config() -> Result<PathBuf> {
     if let Some(path) = std::env::var_os("ELECTRIC_PG_CONFIG") {
         return Ok(path.into());
     }
-    let home = std::env::var_os("PGRX_HOME").map(PathBuf::from).or_else(|| {
-        std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".pgrx"))
-    });
+    let home = std::env::var_os("PGRX_HOME")
+        .map(PathBuf::from)
+        .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".pgrx")));
     let configured = home
         .and_then(|home| fs::read_to_string(home.join("config.toml")).ok())
         .unwrap_or_default();
@@ -363,9 +390,13 @@ pub fn pg_config() -> Result<PathBuf> {
         .filter_map(|line| line.split_once('='))
         .filter(|(key, _)| key.trim().starts_with("pg"))
         .map(|(_, value)| PathBuf::from(value.trim().trim_matches('"')));
-    let installed = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
-    let mut installed: Vec<PathBuf> =
-        installed.map(|entry| entry.path().join("bin/pg_config")).collect();
+    let installed = fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .flatten();
+    let mut installed: Vec<PathBuf> = installed
+        .map(|entry| entry.path().join("bin/pg_config"))
+        .collect();
     installed.sort();
     from_pgrx
         .chain(installed)

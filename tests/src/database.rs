@@ -105,6 +105,16 @@ impl<'a> Database<'a> {
         }
     }
 
+    /// Makes the table `items` and electrifies it: what most tests begin with.
+    #[track_caller]
+    pub fn items(self) -> Self {
+        run(
+            &mut self.client(),
+            "CREATE TABLE items (id int PRIMARY KEY, value text); SELECT electric.enable('items')",
+        );
+        self
+    }
+
     /// Makes a role that can log in; roles belong to the whole server, so the name has the database's in it.
     #[track_caller]
     pub fn role(&self, name: &str) -> String {
@@ -145,10 +155,14 @@ impl<'a> Database<'a> {
         let mut parts = Vec::new();
         let tables = "SELECT quote_ident(relname) FROM pg_class WHERE relnamespace = to_regnamespace('electric') \
                       AND relkind IN ('r', 'p') ORDER BY 1";
-        let tables = client.query(tables, &[]).unwrap_or_else(|e| panic!("{}", describe(&e)));
+        let tables = client
+            .query(tables, &[])
+            .unwrap_or_else(|e| panic!("{}", describe(&e)));
         for table in tables {
             let table: String = table.get(0);
-            let sql = format!("SELECT string_agg(t::text, E'\\n' ORDER BY t::text) FROM electric.{table} t");
+            let sql = format!(
+                "SELECT string_agg(t::text, E'\\n' ORDER BY t::text) FROM electric.{table} t"
+            );
             parts.push(format!("{table}: {}", text(&mut client, &sql)));
         }
         for sql in [
@@ -184,8 +198,28 @@ impl<'a> Database<'a> {
             panic!("succeeded, expected SQLSTATE {code}: {sql}");
         }
         let error = failure(result, code);
-        assert_eq!(before, self.trace(), "the refused statement left a trace: {sql}");
+        assert_eq!(
+            before,
+            self.trace(),
+            "the refused statement left a trace: {sql}"
+        );
         error
+    }
+
+    /// The same where the contract leaves open which of these SQLSTATEs it is.
+    #[track_caller]
+    pub fn refused_with_one_of(&self, sql: &str, codes: &[&str]) -> ServerError {
+        let code = match self.client().batch_execute(sql) {
+            Ok(()) => panic!("succeeded, expected one of {codes:?}: {sql}"),
+            Err(error) => error
+                .code()
+                .map_or(String::new(), |state| state.code().to_owned()),
+        };
+        assert!(
+            codes.contains(&code.as_str()),
+            "{code:?} is none of {codes:?}: {sql}"
+        );
+        self.refused(sql, &code)
     }
 
     /// Runs the statements, which must succeed without a new record.
@@ -207,7 +241,9 @@ impl<'a> Database<'a> {
 
     /// Whether the server has that extension at hand.
     pub fn offers(&self, extension: &str) -> bool {
-        let sql = format!("SELECT count(*)::text FROM pg_available_extensions WHERE name = '{extension}'");
+        let sql = format!(
+            "SELECT count(*)::text FROM pg_available_extensions WHERE name = '{extension}'"
+        );
         text(&mut self.client(), &sql) == "1"
     }
 }
@@ -219,7 +255,9 @@ pub struct Notices(Arc<Mutex<Vec<(String, String)>>>);
 impl Notices {
     /// Whether a notice (or warning) has all the words.
     pub fn has(&self, words: &[&str]) -> bool {
-        self.all().iter().any(|(_, message)| words.iter().all(|word| message.contains(word)))
+        self.all()
+            .iter()
+            .any(|(_, message)| words.iter().all(|word| message.contains(word)))
     }
 
     /// All of them.
@@ -251,7 +289,9 @@ pub fn text(client: &mut Client, sql: &str) -> String {
 pub fn commands(client: &mut Client) -> Vec<CommandRow> {
     let sql = "SELECT id, migration_id, command, relation, query, postgres, sqlite, op, hash \
                FROM electric.ddl_commands ORDER BY id";
-    let rows = client.query(sql, &[]).unwrap_or_else(|e| panic!("{}", describe(&e)));
+    let rows = client
+        .query(sql, &[])
+        .unwrap_or_else(|e| panic!("{}", describe(&e)));
     rows.iter()
         .map(|row| CommandRow {
             id: row.get(0),
@@ -272,7 +312,9 @@ pub fn commands(client: &mut Client) -> Vec<CommandRow> {
 pub fn migrations(client: &mut Client) -> Vec<MigrationRow> {
     let sql = "SELECT id, version, source, framework, framework_version, xid::text \
                FROM electric.migrations ORDER BY id";
-    let rows = client.query(sql, &[]).unwrap_or_else(|e| panic!("{}", describe(&e)));
+    let rows = client
+        .query(sql, &[])
+        .unwrap_or_else(|e| panic!("{}", describe(&e)));
     rows.iter()
         .map(|row| MigrationRow {
             id: row.get(0),
@@ -287,7 +329,10 @@ pub fn migrations(client: &mut Client) -> Vec<MigrationRow> {
 
 /// The pairs of command and relation, to compare with what was expected.
 pub fn words(commands: &[CommandRow]) -> Vec<(&str, &str)> {
-    commands.iter().map(|c| (c.command.as_str(), c.relation.as_str())).collect()
+    commands
+        .iter()
+        .map(|c| (c.command.as_str(), c.relation.as_str()))
+        .collect()
 }
 
 /// Waits until the condition holds; fails after twenty seconds.

@@ -44,7 +44,10 @@ impl ServerError {
     #[track_caller]
     pub fn detail_names(&self, words: &[&str]) -> &Self {
         for word in words {
-            assert!(self.detail.contains(word), "DETAIL lacks {word:?}: {self:#?}");
+            assert!(
+                self.detail.contains(word),
+                "DETAIL lacks {word:?}: {self:#?}"
+            );
         }
         self
     }
@@ -53,7 +56,10 @@ impl ServerError {
     #[track_caller]
     pub fn message_names(&self, words: &[&str]) -> &Self {
         for word in words {
-            assert!(self.message.contains(word), "the message lacks {word:?}: {self:#?}");
+            assert!(
+                self.message.contains(word),
+                "the message lacks {word:?}: {self:#?}"
+            );
         }
         self
     }
@@ -68,7 +74,11 @@ impl ServerError {
     /// Asserts the schema and table fields.
     #[track_caller]
     pub fn about_table(&self, schema: &str, table: &str) -> &Self {
-        assert_eq!((self.schema.as_str(), self.table.as_str()), (schema, table), "{self:#?}");
+        assert_eq!(
+            (self.schema.as_str(), self.table.as_str()),
+            (schema, table),
+            "{self:#?}"
+        );
         self
     }
 

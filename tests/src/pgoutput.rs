@@ -126,22 +126,33 @@ pub fn decode(bytes: &[u8]) -> Result<Message> {
         b'B' => {
             let final_lsn = reader.u64()?;
             reader.u64()?; // time of commit
-            Message::Begin { final_lsn, xid: reader.u32()? }
+            Message::Begin {
+                final_lsn,
+                xid: reader.u32()?,
+            }
         }
         b'C' => {
             reader.byte()?; // flags
             let (commit_lsn, end_lsn) = (reader.u64()?, reader.u64()?);
             reader.u64()?; // time of commit
-            Message::Commit { commit_lsn, end_lsn }
+            Message::Commit {
+                commit_lsn,
+                end_lsn,
+            }
         }
         b'R' => Message::Relation(reader.relation()?),
-        b'Y' => {
-            Message::Type { oid: reader.u32()?, schema: reader.string()?, name: reader.string()? }
-        }
+        b'Y' => Message::Type {
+            oid: reader.u32()?,
+            schema: reader.string()?,
+            name: reader.string()?,
+        },
         b'I' => {
             let relation = reader.u32()?;
             reader.expect(b'N')?;
-            Message::Insert { relation, new: reader.tuple()? }
+            Message::Insert {
+                relation,
+                new: reader.tuple()?,
+            }
         }
         b'U' => {
             let relation = reader.u32()?;
@@ -153,7 +164,11 @@ pub fn decode(bytes: &[u8]) -> Result<Message> {
             if next != b'N' {
                 bail!("update without a new row: {:?}", char::from(next));
             }
-            Message::Update { relation, old, new: reader.tuple()? }
+            Message::Update {
+                relation,
+                old,
+                new: reader.tuple()?,
+            }
         }
         b'D' => {
             let relation = reader.u32()?;
@@ -184,7 +199,10 @@ struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
     fn take(&mut self, count: usize) -> Result<&'a [u8]> {
-        let (head, tail) = self.0.split_at_checked(count).context("truncated pgoutput message")?;
+        let (head, tail) = self
+            .0
+            .split_at_checked(count)
+            .context("truncated pgoutput message")?;
         self.0 = tail;
         Ok(head)
     }
@@ -196,7 +214,11 @@ impl<'a> Reader<'a> {
     fn expect(&mut self, tag: u8) -> Result<()> {
         match self.byte()? {
             found if found == tag => Ok(()),
-            found => bail!("expected {:?}, found {:?}", char::from(tag), char::from(found)),
+            found => bail!(
+                "expected {:?}, found {:?}",
+                char::from(tag),
+                char::from(found)
+            ),
         }
     }
 
@@ -213,7 +235,11 @@ impl<'a> Reader<'a> {
     }
 
     fn string(&mut self) -> Result<String> {
-        let end = self.0.iter().position(|b| *b == 0).context("unterminated string")?;
+        let end = self
+            .0
+            .iter()
+            .position(|b| *b == 0)
+            .context("unterminated string")?;
         let text = std::str::from_utf8(self.take(end)?)?.to_owned();
         self.take(1)?;
         Ok(text)
@@ -229,7 +255,13 @@ impl<'a> Reader<'a> {
             self.u32()?; // type
             self.u32()?; // modifier
         }
-        Ok(Relation { oid, schema, name, columns, identity })
+        Ok(Relation {
+            oid,
+            schema,
+            name,
+            columns,
+            identity,
+        })
     }
 
     fn tuple(&mut self) -> Result<Vec<Datum>> {
@@ -240,7 +272,9 @@ impl<'a> Reader<'a> {
                 b'u' => Ok(Datum::Unchanged),
                 b't' => {
                     let length = usize::try_from(self.u32()?)?;
-                    Ok(Datum::Text(std::str::from_utf8(self.take(length)?)?.to_owned()))
+                    Ok(Datum::Text(
+                        std::str::from_utf8(self.take(length)?)?.to_owned(),
+                    ))
                 }
                 other => bail!("unknown kind of value {:?}", char::from(other)),
             })

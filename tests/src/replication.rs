@@ -33,7 +33,9 @@ pub type Lsn = u64;
 
 /// Reads `16/B374D848`.
 pub fn parse_lsn(text: &str) -> Result<Lsn> {
-    let (high, low) = text.split_once('/').with_context(|| format!("not an LSN: {text:?}"))?;
+    let (high, low) = text
+        .split_once('/')
+        .with_context(|| format!("not an LSN: {text:?}"))?;
     Ok(Lsn::from_str_radix(high, 16)? << 32 | Lsn::from_str_radix(low, 16)?)
 }
 
@@ -68,11 +70,20 @@ impl Connection {
     /// Connects to the walsender of a database as superuser.
     pub fn open(database: &Database<'_>) -> Result<Connection> {
         let cluster = database.cluster();
-        let path = cluster.socket_directory().join(format!(".s.PGSQL.{}", cluster.port()));
+        let path = cluster
+            .socket_directory()
+            .join(format!(".s.PGSQL.{}", cluster.port()));
         let socket = UnixStream::connect(path).context("no walsender")?;
-        let mut connection = Connection { socket, input: Vec::new(), confirmed: 0 };
-        let mut parameters =
-            vec![("user", "postgres"), ("database", database.name()), ("replication", "database")];
+        let mut connection = Connection {
+            socket,
+            input: Vec::new(),
+            confirmed: 0,
+        };
+        let mut parameters = vec![
+            ("user", "postgres"),
+            ("database", database.name()),
+            ("replication", "database"),
+        ];
         parameters.push(("application_name", "electric_replica"));
         parameters.extend_from_slice(SESSION);
         let mut buffer = BytesMut::new();
@@ -85,7 +96,9 @@ impl Connection {
     /// Makes a logical slot, which goes with the connection if it is `temporary`.
     pub fn create_slot(&mut self, name: &str, temporary: bool) -> Result<Slot> {
         let temporary = if temporary { " TEMPORARY" } else { "" };
-        let sql = format!("CREATE_REPLICATION_SLOT \"{name}\"{temporary} LOGICAL pgoutput (SNAPSHOT 'export')");
+        let sql = format!(
+            "CREATE_REPLICATION_SLOT \"{name}\"{temporary} LOGICAL pgoutput (SNAPSHOT 'export')"
+        );
         self.send_query(&sql)?;
         let rows = self.until_ready()?;
         match rows.as_slice() {
@@ -124,7 +137,9 @@ impl Connection {
         for _ in 0..3 {
             status.extend(self.confirmed.to_be_bytes()); // written, flushed, applied
         }
-        let now = SystemTime::now().duration_since(UNIX_EPOCH)?.saturating_sub(EPOCH);
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)?
+            .saturating_sub(EPOCH);
         status.extend(i64::try_from(now.as_micros())?.to_be_bytes());
         status.push(1);
         let mut buffer = BytesMut::new();
@@ -137,7 +152,9 @@ impl Connection {
     pub fn receive(&mut self, timeout: Duration) -> Result<Option<Received>> {
         let end = Instant::now() + timeout;
         loop {
-            let Some((tag, body)) = self.try_message(end)? else { return Ok(None) };
+            let Some((tag, body)) = self.try_message(end)? else {
+                return Ok(None);
+            };
             match (tag, body.first()) {
                 (b'd', Some(b'w')) => {
                     let payload = body.get(25..).context("truncated XLogData")?;
@@ -181,7 +198,8 @@ impl Connection {
     }
 
     fn message(&mut self, end: Instant) -> Result<(u8, Vec<u8>)> {
-        self.try_message(end)?.context("no answer from the walsender")
+        self.try_message(end)?
+            .context("no answer from the walsender")
     }
 
     /// Cuts the next message off the input, reading as needed.
@@ -223,7 +241,9 @@ fn data_row(body: &[u8]) -> Result<Vec<Option<String>>> {
             rest = tail;
             continue;
         };
-        let (value, tail) = tail.split_at_checked(length).context("truncated data row")?;
+        let (value, tail) = tail
+            .split_at_checked(length)
+            .context("truncated data row")?;
         values.push(Some(String::from_utf8_lossy(value).into_owned()));
         rest = tail;
     }

@@ -16,17 +16,38 @@ fn pid_lives(pid: i32) -> bool {
 
 #[test]
 fn a_cluster_starts_stops_restarts_and_goes() {
-    let cluster = Cluster::builder().setting("work_mem", "5MB").start().unwrap();
+    let cluster = Cluster::builder()
+        .setting("work_mem", "5MB")
+        .start()
+        .unwrap();
     let mut client = cluster.connect("postgres", "postgres").unwrap();
-    let row = client.query_one("SELECT current_setting('work_mem'), current_setting('wal_level')", &[]).unwrap();
+    let row = client
+        .query_one(
+            "SELECT current_setting('work_mem'), current_setting('wal_level')",
+            &[],
+        )
+        .unwrap();
     assert_eq!((row.get(0), row.get(1)), ("5MB", "logical"));
-    client.batch_execute("CREATE TABLE t (a int); INSERT INTO t VALUES (1)").unwrap();
+    client
+        .batch_execute("CREATE TABLE t (a int); INSERT INTO t VALUES (1)")
+        .unwrap();
     cluster.restart(Stop::Immediate).unwrap();
     let mut client = cluster.connect("postgres", "postgres").unwrap();
-    assert_eq!(client.query_one("SELECT a FROM t", &[]).unwrap().get::<_, i32>(0), 1);
-    let output = cluster.psql("postgres", "postgres", &["-Atc", "SELECT a FROM t"]).unwrap();
+    assert_eq!(
+        client
+            .query_one("SELECT a FROM t", &[])
+            .unwrap()
+            .get::<_, i32>(0),
+        1
+    );
+    let output = cluster
+        .psql("postgres", "postgres", &["-Atc", "SELECT a FROM t"])
+        .unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout), "1\n");
-    let (pid, directory) = (cluster.postmaster_pid().unwrap(), cluster.directory().to_owned());
+    let (pid, directory) = (
+        cluster.postmaster_pid().unwrap(),
+        cluster.directory().to_owned(),
+    );
     assert!(pid_lives(pid));
     drop(cluster);
     assert!(!directory.exists());
@@ -36,8 +57,15 @@ fn a_cluster_starts_stops_restarts_and_goes() {
 #[test]
 fn the_server_does_not_run_as_root() {
     let cluster = Cluster::shared();
-    let status = std::fs::read_to_string(format!("/proc/{}/status", cluster.postmaster_pid().unwrap())).unwrap();
-    let uid = status.lines().find_map(|line| line.strip_prefix("Uid:")).unwrap();
+    let status = std::fs::read_to_string(format!(
+        "/proc/{}/status",
+        cluster.postmaster_pid().unwrap()
+    ))
+    .unwrap();
+    let uid = status
+        .lines()
+        .find_map(|line| line.strip_prefix("Uid:"))
+        .unwrap();
     assert_ne!(uid.split_whitespace().next(), Some("0"));
 }
 
@@ -50,13 +78,17 @@ fn a_killed_test_program_leaves_no_server() {
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let line = lines.find_map(|line| line.unwrap().strip_prefix("serving ").map(str::to_owned)).unwrap();
+    let line = lines
+        .find_map(|line| line.unwrap().strip_prefix("serving ").map(str::to_owned))
+        .unwrap();
     let (pid, directory) = line.split_once(' ').unwrap();
     let (pid, directory): (i32, PathBuf) = (pid.parse().unwrap(), directory.into());
     assert!(pid_lives(pid));
     child.kill().unwrap();
     child.wait().unwrap();
-    wait_until("the watchdog cleans up", || !pid_lives(pid) && !directory.exists());
+    wait_until("the watchdog cleans up", || {
+        !pid_lives(pid) && !directory.exists()
+    });
 }
 
 /// Not a test by itself: what the test above kills.
@@ -64,7 +96,11 @@ fn a_killed_test_program_leaves_no_server() {
 fn child_that_waits() {
     if std::env::var_os(CHILD).is_some() {
         let cluster = Cluster::shared();
-        println!("\nserving {} {}", cluster.postmaster_pid().unwrap(), cluster.directory().display());
+        println!(
+            "\nserving {} {}",
+            cluster.postmaster_pid().unwrap(),
+            cluster.directory().display()
+        );
         std::thread::sleep(std::time::Duration::from_secs(600));
     }
 }

@@ -27,7 +27,10 @@ impl Ledger {
 
     /// A migration gets its (final) version.
     pub fn name(&mut self, id: i64, version: &str) -> Result<()> {
-        let taken = self.migrations.iter().find(|(other, taken)| **other != id && *taken == version);
+        let taken = self
+            .migrations
+            .iter()
+            .find(|(other, taken)| **other != id && *taken == version);
         if let Some((other, _)) = taken {
             bail!("version {version:?} of migration {id} is that of migration {other}");
         }
@@ -38,9 +41,16 @@ impl Ledger {
     /// A command: its id follows, its migration is known and not an earlier one, its hash continues the chain.
     pub fn command(&mut self, command: &CommandRow) -> Result<()> {
         let id = command.id;
-        ensure!(id == self.last_command + 1, "command {id} follows {}", self.last_command);
+        ensure!(
+            id == self.last_command + 1,
+            "command {id} follows {}",
+            self.last_command
+        );
         let migration = command.migration_id;
-        ensure!(self.migrations.contains_key(&migration), "command {id} is of unknown migration {migration}");
+        ensure!(
+            self.migrations.contains_key(&migration),
+            "command {id} is of unknown migration {migration}"
+        );
         ensure!(
             migration >= self.last_migration_used,
             "command {id} is of migration {migration}, after one of {}",
@@ -52,8 +62,16 @@ impl Ledger {
             "command {id} breaks the chain: its hash is {}, expected {expected}",
             command.hash
         );
-        let word = command.op.get("op").and_then(Value::as_str).unwrap_or_default();
-        ensure!(word == command.command, "command {id} is {:?}, its op says {word:?}", command.command);
+        let word = command
+            .op
+            .get("op")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        ensure!(
+            word == command.command,
+            "command {id} is {:?}, its op says {word:?}",
+            command.command
+        );
         self.last_command = id;
         self.last_migration_used = migration;
         self.hash.clone_from(&command.hash);
@@ -92,7 +110,10 @@ pub fn verify(migrations: &[(i64, String)], commands: &[CommandRow]) -> Result<L
 pub fn link(previous: &str, op: &Value) -> String {
     let mut text = previous.to_owned();
     canonical(op, &mut text);
-    Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(text.as_bytes())
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 /// JSON with sorted keys and no blanks, whatever features serde_json was built with.
@@ -136,7 +157,11 @@ pub fn parse_text_array(text: &str) -> Result<Vec<String>> {
     }
     while let Some(character) = characters.next() {
         match character {
-            '\\' => item.push(characters.next().context("array text ends in a backslash")?),
+            '\\' => item.push(
+                characters
+                    .next()
+                    .context("array text ends in a backslash")?,
+            ),
             '"' => quoted = !quoted,
             ',' if !quoted => items.push(std::mem::take(&mut item)),
             other => item.push(other),
@@ -156,7 +181,10 @@ mod tests {
     #[test]
     fn array_texts_are_read() {
         let text = r#"{"a, \"b\" \\ {c}",plain,""}"#;
-        assert_eq!(parse_text_array(text).unwrap(), [r#"a, "b" \ {c}"#, "plain", ""]);
+        assert_eq!(
+            parse_text_array(text).unwrap(),
+            [r#"a, "b" \ {c}"#, "plain", ""]
+        );
         assert!(parse_text_array("{}").unwrap().is_empty());
         assert!(parse_text_array("{\"a}").is_err());
     }
@@ -188,9 +216,15 @@ mod tests {
         let migrations = [(1, "v1".to_owned())];
         assert!(verify(&migrations, std::slice::from_ref(&command)).is_ok());
         assert!(verify(&[], std::slice::from_ref(&command)).is_err());
-        let late = CommandRow { id: 2, ..command.clone() };
+        let late = CommandRow {
+            id: 2,
+            ..command.clone()
+        };
         assert!(verify(&migrations, &[late]).is_err());
-        let forged = CommandRow { hash: "00".into(), ..command };
+        let forged = CommandRow {
+            hash: "00".into(),
+            ..command
+        };
         assert!(verify(&migrations, &[forged]).is_err());
     }
 }

@@ -5,103 +5,35 @@
 //! later snapshot, up to which the stream's rows of that table are passed over.
 
 mod compare;
+mod events;
 pub mod ledger;
 mod rows;
+mod source;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use electric_schema::model::Table;
-use postgres::{Client, SimpleQueryMessage};
+use postgres::Client;
 use serde_json::Value;
 
 use crate::database::{CommandRow, Database};
 use crate::pgoutput::{Datum, Message, OldRow, Relation};
-use crate::replication::{Connection, Lsn, Received, SESSION, parse_lsn};
+use crate::replication::{Connection, Lsn, Received, parse_lsn};
 use ledger::{Ledger, parse_text_array};
 use rows::Writer;
+use source::{slot_name, snapshot, texts};
 
 pub use compare::Comparison;
+pub use events::{Event, Row, Transaction};
 
 /// How long catching up may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Pause between two questions how far the stream is.
 const PAUSE: Duration = Duration::from_millis(20);
-
-/// A transaction as it was applied.
-#[derive(Debug, Clone, Default)]
-pub struct Transaction {
-    /// Its id; 0 for first contact and for copies of rows.
-    pub xid: u32,
-    /// What it did, in order.
-    pub events: Vec<Event>,
-}
-
-/// One step of a transaction.
-#[derive(Debug, Clone)]
-pub enum Event {
-    /// A migration began.
-    Migration {
-        /// Its id.
-        id: i64,
-        /// Its version so far.
-        version: String,
-    },
-    /// A migration's record changed: it has its version now.
-    Named {
-        /// Its id.
-        id: i64,
-        /// Its version.
-        version: String,
-    },
-    /// A DDL command was run.
-    Command(CommandRow),
-    /// A row was written.
-    Row(Row),
-    /// Rows that were there before the table was enabled, or at first contact.
-    Copied {
-        /// The table, qualified.
-        table: String,
-        /// How many.
-        rows: usize,
-    },
-}
-
-/// A written row.
-#[derive(Debug, Clone)]
-pub struct Row {
-    /// `insert`, `update`, `delete` or `truncate`.
-    pub action: &'static str,
-    /// The table, qualified.
-    pub table: String,
-    /// Names and texts of the new row's columns.
-    pub columns: Vec<(String, Option<String>)>,
-}
-
-impl Transaction {
-    /// Its commands.
-    pub fn commands(&self) -> impl Iterator<Item = &CommandRow> {
-        self.events.iter().filter_map(|event| match event {
-            Event::Command(command) => Some(command),
-            _ => None,
-        })
-    }
-
-    /// What happened in short, in order: `add_column public.t`, `insert public.t`.
-    pub fn outline(&self) -> Vec<String> {
-        let line = |event: &Event| match event {
-            Event::Command(command) => Some(format!("{} {}", command.command, command.relation)),
-            Event::Row(row) => Some(format!("{} {}", row.action, row.table)),
-            Event::Copied { table, rows } => Some(format!("copy {table} {rows}")),
-            Event::Migration { .. } | Event::Named { .. } => None,
-        };
-        self.events.iter().filter_map(line).collect()
-    }
-}
 
 /// A change of the stream with the shape its rows have.
 struct Change {
@@ -143,7 +75,10 @@ pub struct Replica<'a> {
 impl<'a> Replica<'a> {
     /// Makes a replica, in memory or in a file, with what is there so far, and begins to follow. What it read at first
     /// contact is the transaction returned. No transaction may be open in the same thread: the slot waits for its end.
-    pub fn follow(database: &'a Database<'a>, file: Option<&Path>) -> Result<(Replica<'a>, Transaction)> {
+    pub fn follow(
+        database: &'a Database<'a>,
+        file: Option<&Path>,
+    ) -> Result<(Replica<'a>, Transaction)> {
         Self::begin(database, file, true)
     }
 
@@ -192,7 +127,10 @@ impl<'a> Replica<'a> {
 
     /// Applies everything committed before this call and returns it.
     pub fn catch_up(&mut self) -> Result<Vec<Transaction>> {
-        let mut client = self.database.cluster().connect(self.database.name(), "postgres")?;
+        let mut client = self
+            .database
+            .cluster()
+            .connect(self.database.name(), "postgres")?;
         let row = client.query_one("SELECT pg_current_wal_flush_lsn()::text", &[])?;
         self.catch_up_to(parse_lsn(row.get(0))?)
     }
@@ -218,6 +156,15 @@ impl<'a> Replica<'a> {
             }
         }
         bail!("the stream did not reach {target:X} in {PATIENCE:?}")
+    }
+
+    /// Applies what arrives in that time, at most one transaction.
+    pub fn poll(&mut self, timeout: Duration) -> Result<Vec<Transaction>> {
+        match self.stream.receive(timeout)? {
+            Some(Received::Change(message)) => self.arrived(message),
+            Some(Received::Keepalive(lsn)) => Ok(self.copy_pending(lsn)?.into_iter().collect()),
+            None => Ok(vec![]),
+        }
     }
 
     /// The SQLite database.
@@ -248,7 +195,11 @@ impl<'a> Replica<'a> {
             Err(error) => panic!("the replica cannot follow: {error:#}"),
         };
         match self.compare() {
-            Ok(comparison) => assert!(comparison.differences.is_empty(), "{:#?}", comparison.differences),
+            Ok(comparison) => assert!(
+                comparison.differences.is_empty(),
+                "{:#?}",
+                comparison.differences
+            ),
             Err(error) => panic!("the two sides cannot be compared: {error:#}"),
         }
         applied
@@ -257,7 +208,10 @@ impl<'a> Replica<'a> {
     /// The records and rows of a snapshot.
     fn first_contact(&mut self, snapshot: &mut Client) -> Result<Transaction> {
         let mut first = Transaction::default();
-        let migrations = snapshot.query("SELECT id, version FROM electric.migrations ORDER BY id", &[])?;
+        let migrations = snapshot.query(
+            "SELECT id, version FROM electric.migrations ORDER BY id",
+            &[],
+        )?;
         for row in migrations {
             let (id, version): (i64, String) = (row.get(0), row.get(1));
             self.ledger.begin(id, &version)?;
@@ -307,9 +261,15 @@ impl<'a> Replica<'a> {
     }
 
     fn change(&mut self, relation: u32, kind: Kind) -> Result<()> {
-        let relation = self.relations.get(&relation).context("a row of a relation never described")?;
+        let relation = self
+            .relations
+            .get(&relation)
+            .context("a row of a relation never described")?;
         let (_, _, changes) = self.open.as_mut().context("a row outside a transaction")?;
-        changes.push(Change { relation: relation.clone(), kind });
+        changes.push(Change {
+            relation: relation.clone(),
+            kind,
+        });
         Ok(())
     }
 
@@ -338,7 +298,10 @@ impl<'a> Replica<'a> {
         let checked = !changes.iter().any(unchecked) && self.pending.is_none();
         self.sqlite.pragma_update(None, "foreign_keys", checked)?;
         let sqlite = self.sqlite.transaction()?;
-        let mut result = Transaction { xid, events: Vec::new() };
+        let mut result = Transaction {
+            xid,
+            events: Vec::new(),
+        };
         let mut created = BTreeSet::new();
         let mut deletes = false;
         for change in changes {
@@ -356,12 +319,16 @@ impl<'a> Replica<'a> {
                 continue;
             }
             let name = electric_schema::names::qualified(&relation.schema, &relation.name);
-            let waits = self.pending.as_ref().is_some_and(|p| p.tables.contains(&name));
+            let waits = self
+                .pending
+                .as_ref()
+                .is_some_and(|p| p.tables.contains(&name));
             if waits || created.contains(&name) {
                 continue;
             }
             let table = self.shapes.get(&name);
-            let table = table.with_context(|| format!("a row of {name}, which was never announced"))?;
+            let table =
+                table.with_context(|| format!("a row of {name}, which was never announced"))?;
             let writer = Writer::new(&sqlite, table);
             writer.check_columns(relation)?;
             let (action, new) = match &change.kind {
@@ -376,7 +343,10 @@ impl<'a> Replica<'a> {
                 Kind::Delete(old) => {
                     // Gone already only where an ON DELETE CASCADE of SQLite took it.
                     let found = writer.delete(old)?;
-                    ensure!(found || deletes, "delete of a row of {name} that is not here: {old:?}");
+                    ensure!(
+                        found || deletes,
+                        "delete of a row of {name} that is not here: {old:?}"
+                    );
                     deletes = true;
                     ("delete", &[][..])
                 }
@@ -387,13 +357,19 @@ impl<'a> Replica<'a> {
             };
             let texts = new.iter().map(|datum| datum.text().map(str::to_owned));
             let columns = relation.columns.iter().cloned().zip(texts).collect();
-            result.events.push(Event::Row(Row { action, table: name, columns }));
+            result.events.push(Event::Row(Row {
+                action,
+                table: name,
+                columns,
+            }));
         }
         if !checked && self.pending.is_none() && created.is_empty() {
             check_foreign_keys(&sqlite)?;
         }
         let what = result.outline();
-        sqlite.commit().with_context(|| format!("transaction {xid}: {what:?}"))?;
+        sqlite
+            .commit()
+            .with_context(|| format!("transaction {xid}: {what:?}"))?;
         Ok((result, created))
     }
 
@@ -405,7 +381,11 @@ impl<'a> Replica<'a> {
         let mut connection = Connection::open(self.database)?;
         let slot = connection.create_slot(&slot_name(self.database), true)?;
         let snapshot = snapshot(self.database, &slot.snapshot)?;
-        self.pending = Some(Pending { tables, consistent_point: slot.consistent_point, snapshot });
+        self.pending = Some(Pending {
+            tables,
+            consistent_point: slot.consistent_point,
+            snapshot,
+        });
         Ok(())
     }
 
@@ -417,36 +397,19 @@ impl<'a> Replica<'a> {
         self.sqlite.pragma_update(None, "foreign_keys", false)?;
         let sqlite = self.sqlite.transaction()?;
         let mut result = Transaction::default();
-        for table in pending.tables.iter().filter_map(|name| self.shapes.get(name)) {
-            result.events.push(copy(&mut pending.snapshot, &sqlite, table)?);
+        for table in pending
+            .tables
+            .iter()
+            .filter_map(|name| self.shapes.get(name))
+        {
+            result
+                .events
+                .push(copy(&mut pending.snapshot, &sqlite, table)?);
         }
         check_foreign_keys(&sqlite)?;
         sqlite.commit()?;
         Ok(Some(result))
     }
-}
-
-fn slot_name(database: &Database<'_>) -> String {
-    static NUMBER: AtomicU32 = AtomicU32::new(0);
-    format!("replica_{}_{}", database.name(), NUMBER.fetch_add(1, Ordering::Relaxed))
-}
-
-/// A connection whose transaction sees that snapshot, with the settings of a replica.
-fn snapshot(database: &Database<'_>, snapshot: &str) -> Result<Client> {
-    let mut client = replica_client(database)?;
-    client.batch_execute(&format!(
-        "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '{snapshot}'"
-    ))?;
-    Ok(client)
-}
-
-/// An ordinary connection with the settings of a replica.
-fn replica_client(database: &Database<'_>) -> Result<Client> {
-    let mut client = database.cluster().connect(database.name(), "postgres")?;
-    for (name, value) in SESSION {
-        client.batch_execute(&format!("SET {name} = '{value}'"))?;
-    }
-    Ok(client)
 }
 
 fn is_record(relation: &Relation, name: &str) -> bool {
@@ -487,7 +450,9 @@ fn record(ledger: &mut Ledger, relation: &Relation, kind: &Kind) -> Result<Optio
             ledger.command(&command)?;
             Ok(Some(Event::Command(command)))
         }
-        ("migrations" | "ddl_commands", _) => bail!("a row of electric.{} was changed", relation.name),
+        ("migrations" | "ddl_commands", _) => {
+            bail!("a row of electric.{} was changed", relation.name)
+        }
         ("grants" | "assignments", _) => Ok(None),
         (other, _) => bail!("a row of electric.{other} in the publication"),
     }
@@ -500,7 +465,9 @@ fn run_command(
     command: &CommandRow,
 ) -> Result<()> {
     for statement in &command.sqlite {
-        sqlite.execute(statement, []).with_context(|| format!("command {}: {statement}", command.id))?;
+        sqlite
+            .execute(statement, [])
+            .with_context(|| format!("command {}: {statement}", command.id))?;
     }
     match command.op.get("table") {
         _ if command.command == "disable_table" => {
@@ -512,8 +479,16 @@ fn run_command(
             let table: Table = serde_json::from_value(table.clone())
                 .with_context(|| format!("the table of command {}", command.id))?;
             let known = shapes.insert(table.qualified_name(), table).is_some();
-            ensure!(known || command.command == "create_table", "command {} on a table never created", command.id);
-            ensure!(!known || command.command != "create_table", "command {} creates a table twice", command.id);
+            ensure!(
+                known || command.command == "create_table",
+                "command {} on a table never created",
+                command.id
+            );
+            ensure!(
+                !known || command.command != "create_table",
+                "command {} creates a table twice",
+                command.id
+            );
         }
     }
     Ok(())
@@ -526,21 +501,10 @@ fn copy(client: &mut Client, sqlite: &rusqlite::Transaction<'_>, table: &Table) 
     for row in &rows {
         writer.insert(row.iter().map(Option::as_deref))?;
     }
-    Ok(Event::Copied { table: table.qualified_name(), rows: rows.len() })
-}
-
-/// All rows of a table in text form, columns as its shape has them.
-fn texts(client: &mut Client, table: &Table) -> Result<Vec<Vec<Option<String>>>> {
-    let columns: Vec<_> = table.columns.iter().map(|column| rows::quoted(&column.name)).collect();
-    // Text forms as the type's output function makes them: a cast to text differs, for boolean or inet.
-    let sql = format!("SELECT {} FROM {}", columns.join(", "), table.qualified_name());
-    let mut result = Vec::new();
-    for message in client.simple_query(&sql)? {
-        if let SimpleQueryMessage::Row(row) = message {
-            result.push((0..row.len()).map(|i| row.get(i).map(str::to_owned)).collect());
-        }
-    }
-    Ok(result)
+    Ok(Event::Copied {
+        table: table.qualified_name(),
+        rows: rows.len(),
+    })
 }
 
 fn check_foreign_keys(sqlite: &rusqlite::Transaction<'_>) -> Result<()> {
@@ -548,8 +512,15 @@ fn check_foreign_keys(sqlite: &rusqlite::Transaction<'_>) -> Result<()> {
     let mut broken = Vec::new();
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        broken.push(format!("{} references {}", row.get::<_, String>(0)?, row.get::<_, String>(2)?));
+        broken.push(format!(
+            "{} references {}",
+            row.get::<_, String>(0)?,
+            row.get::<_, String>(2)?
+        ));
     }
-    ensure!(broken.is_empty(), "foreign keys broken in SQLite: {broken:?}");
+    ensure!(
+        broken.is_empty(),
+        "foreign keys broken in SQLite: {broken:?}"
+    );
     Ok(())
 }

@@ -27,7 +27,12 @@ pub fn value(column: &Column, text: Option<&str>) -> Result<Value> {
         SqliteType::Text => matches!(value, Value::Text(_)),
         SqliteType::Blob => matches!(value, Value::Blob(_)),
     };
-    ensure!(fits, "column {} is {:?}, its value {value:?}", column.name, column.sqlite_type);
+    ensure!(
+        fits,
+        "column {} is {:?}, its value {value:?}",
+        column.name,
+        column.sqlite_type
+    );
     Ok(value)
 }
 
@@ -63,9 +68,16 @@ impl<'a> Writer<'a> {
     /// A new row, given as texts in the order of the shape's columns.
     pub fn insert<'t>(&self, texts: impl Iterator<Item = Option<&'t str>>) -> Result<()> {
         let columns = &self.table.columns;
-        let values = columns.iter().zip(texts).map(|(column, text)| value(column, text));
+        let values = columns
+            .iter()
+            .zip(texts)
+            .map(|(column, text)| value(column, text));
         let values = values.collect::<Result<Vec<_>>>()?;
-        ensure!(values.len() == columns.len(), "a row of {} values", values.len());
+        ensure!(
+            values.len() == columns.len(),
+            "a row of {} values",
+            values.len()
+        );
         let names: Vec<_> = columns.iter().map(|c| quoted(&c.name)).collect();
         let sql = format!(
             "INSERT INTO {} ({}) VALUES ({})",
@@ -101,30 +113,49 @@ impl<'a> Writer<'a> {
         }
         // ON UPDATE CASCADE: SQLite moved the row to its new key already, with the row it references.
         let changed = self.execute(&sql, &[values, new_key?].concat())?;
-        ensure!(changed == 1, "update of a row of {} that is not here: {old_key:?}", self.table.qualified_name());
+        ensure!(
+            changed == 1,
+            "update of a row of {} that is not here: {old_key:?}",
+            self.table.qualified_name()
+        );
         Ok(())
     }
 
     /// A row that went; says whether it was still here.
     pub fn delete(&self, old: &OldRow) -> Result<bool> {
-        let sql = format!("DELETE FROM {} WHERE {}", quoted(&self.table.sqlite_name), self.key_condition());
+        let sql = format!(
+            "DELETE FROM {} WHERE {}",
+            quoted(&self.table.sqlite_name),
+            self.key_condition()
+        );
         Ok(self.execute(&sql, &self.key(old.data())?)? == 1)
     }
 
     /// All rows went.
     pub fn truncate(&self) -> Result<()> {
-        self.execute(&format!("DELETE FROM {}", quoted(&self.table.sqlite_name)), &[])?;
+        self.execute(
+            &format!("DELETE FROM {}", quoted(&self.table.sqlite_name)),
+            &[],
+        )?;
         Ok(())
     }
 
     fn execute(&self, sql: &str, values: &[Value]) -> Result<usize> {
-        let mut statement = self.transaction.prepare_cached(sql).with_context(|| sql.to_owned())?;
+        let mut statement = self
+            .transaction
+            .prepare_cached(sql)
+            .with_context(|| sql.to_owned())?;
         let changed = statement.execute(params_from_iter(values));
         changed.with_context(|| format!("{sql} with {values:?}"))
     }
 
     fn key_condition(&self) -> String {
-        let parts: Vec<_> = self.table.primary_key.iter().map(|c| format!("{} IS ?", quoted(c))).collect();
+        let parts: Vec<_> = self
+            .table
+            .primary_key
+            .iter()
+            .map(|c| format!("{} IS ?", quoted(c)))
+            .collect();
         parts.join(" AND ")
     }
 
@@ -133,9 +164,12 @@ impl<'a> Writer<'a> {
         let mut key = Vec::new();
         for name in &self.table.primary_key {
             let position = self.table.columns.iter().position(|c| c.name == *name);
-            let position = position.with_context(|| format!("key column {name} of {table} is unknown"))?;
+            let position =
+                position.with_context(|| format!("key column {name} of {table} is unknown"))?;
             match row.get(position) {
-                Some(Datum::Text(text)) => key.push(value(&self.table.columns[position], Some(text))?),
+                Some(Datum::Text(text)) => {
+                    key.push(value(&self.table.columns[position], Some(text))?)
+                }
                 other => bail!("key column {name} of {table} is {other:?}"),
             }
         }
