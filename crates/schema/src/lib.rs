@@ -5,7 +5,11 @@
 
 pub mod change;
 pub mod dialect;
+pub mod diff;
 pub mod expression;
+pub mod hash;
 pub mod model;
 pub mod names;
+pub mod op;
+pub mod refusal;
 pub mod value;

@@ -1,0 +1,109 @@
+-- The records, and what is remembered to make them.
+CREATE SCHEMA electric;
+COMMENT ON SCHEMA electric IS 'Electric: migration records, and the functions that switch tables on';
+GRANT USAGE ON SCHEMA electric TO PUBLIC;
+
+CREATE TABLE electric.migrations (
+    id bigint CONSTRAINT migrations_pkey PRIMARY KEY,
+    version text NOT NULL CONSTRAINT migrations_version_key UNIQUE,
+    source text NOT NULL,
+    framework text,
+    framework_version text,
+    xid xid8 NOT NULL,
+    created_at timestamptz NOT NULL
+);
+COMMENT ON TABLE electric.migrations IS 'Migrations of electrified tables, in commit order; append-only';
+COMMENT ON COLUMN electric.migrations.id IS 'Gapless, in commit order';
+COMMENT ON COLUMN electric.migrations.version IS 'Unique, final at commit; versions are compared by id, never as text';
+COMMENT ON COLUMN electric.migrations.source IS 'Where the version came from: auto, user, or a framework''s name';
+COMMENT ON COLUMN electric.migrations.framework IS 'The migration framework that ran it, where known';
+COMMENT ON COLUMN electric.migrations.framework_version IS 'The version in that framework''s own bookkeeping, where known';
+COMMENT ON COLUMN electric.migrations.xid IS 'The transaction that made it';
+COMMENT ON COLUMN electric.migrations.created_at IS 'When that transaction began';
+
+CREATE TABLE electric.ddl_commands (
+    id bigint CONSTRAINT ddl_commands_pkey PRIMARY KEY,
+    migration_id bigint NOT NULL,
+    command text NOT NULL,
+    relation text NOT NULL,
+    query text NOT NULL,
+    postgres text[] NOT NULL,
+    sqlite text[] NOT NULL,
+    op jsonb NOT NULL,
+    hash text NOT NULL
+);
+CREATE INDEX ddl_commands_relation_idx ON electric.ddl_commands (relation, id);
+CREATE INDEX ddl_commands_migration_id_idx ON electric.ddl_commands (migration_id);
+COMMENT ON TABLE electric.ddl_commands IS 'Every change of an electrified table, one row each, in the order they happened; append-only';
+COMMENT ON COLUMN electric.ddl_commands.id IS 'Gapless, in commit order and within a transaction in execution order';
+COMMENT ON COLUMN electric.ddl_commands.migration_id IS 'The migration it belongs to (electric.migrations.id)';
+COMMENT ON COLUMN electric.ddl_commands.command IS 'What changed: create_table, add_column, create_index, …';
+COMMENT ON COLUMN electric.ddl_commands.relation IS 'The table, or the type, as schema.name quoted as needed';
+COMMENT ON COLUMN electric.ddl_commands.query IS 'The statement as it was issued, alone';
+COMMENT ON COLUMN electric.ddl_commands.postgres IS 'The change as canonical Postgres statements';
+COMMENT ON COLUMN electric.ddl_commands.sqlite IS 'The change as SQLite statements; empty where SQLite needs none';
+COMMENT ON COLUMN electric.ddl_commands.op IS 'The change, machine-readable, with the table that results';
+COMMENT ON COLUMN electric.ddl_commands.hash IS 'SHA-256 over the previous hash and this op: a chain that a replica can verify';
+
+CREATE TABLE electric.grants (
+    table_schema text NOT NULL,
+    table_name text NOT NULL,
+    privilege text NOT NULL,
+    grantee text NOT NULL,
+    role text,
+    scope_schema text,
+    scope_table text,
+    columns text[],
+    using_path text[],
+    condition text
+);
+CREATE UNIQUE INDEX grants_key ON electric.grants
+    (table_schema, table_name, privilege, grantee, role, scope_schema, scope_table) NULLS NOT DISTINCT;
+ALTER TABLE electric.grants REPLICA IDENTITY FULL;
+COMMENT ON TABLE electric.grants IS 'Privileges of clients on electrified tables, one row per privilege, table and role';
+
+CREATE TABLE electric.assignments (
+    table_schema text NOT NULL,
+    table_name text NOT NULL,
+    user_column text NOT NULL,
+    role text,
+    role_column text,
+    scope_schema text,
+    scope_table text,
+    using_path text[],
+    condition text
+);
+CREATE UNIQUE INDEX assignments_key ON electric.assignments
+    (table_schema, table_name, user_column, role, role_column, scope_schema, scope_table) NULLS NOT DISTINCT;
+ALTER TABLE electric.assignments REPLICA IDENTITY FULL;
+COMMENT ON TABLE electric.assignments IS 'How rows of electrified tables give roles to users';
+
+-- A shape is moved out of line early, so that the list of tables stays short to read.
+CREATE TABLE electric.electrified (
+    relation regclass CONSTRAINT electrified_pkey PRIMARY KEY,
+    shape json NOT NULL
+) WITH (toast_tuple_target = 128);
+COMMENT ON TABLE electric.electrified IS 'The electrified tables and their recorded shapes';
+COMMENT ON COLUMN electric.electrified.shape IS 'What replicas know of the table; the catalog is compared with it';
+
+CREATE TABLE electric.electrified_types (
+    type regtype CONSTRAINT electrified_types_pkey PRIMARY KEY,
+    definition json NOT NULL
+);
+COMMENT ON TABLE electric.electrified_types IS 'The enums, domains and ranges that electrified tables use, as recorded';
+
+CREATE TABLE electric.sqlite_names (
+    name text CONSTRAINT sqlite_names_pkey PRIMARY KEY,
+    relation regclass NOT NULL
+);
+COMMENT ON TABLE electric.sqlite_names IS 'Names that tables and indexes have in SQLite, where case does not tell them apart';
+
+GRANT SELECT ON ALL TABLES IN SCHEMA electric TO PUBLIC;
+
+SELECT pg_catalog.pg_extension_config_dump('electric.migrations', '');
+SELECT pg_catalog.pg_extension_config_dump('electric.ddl_commands', '');
+SELECT pg_catalog.pg_extension_config_dump('electric.grants', '');
+SELECT pg_catalog.pg_extension_config_dump('electric.assignments', '');
+SELECT pg_catalog.pg_extension_config_dump('electric.electrified', '');
+SELECT pg_catalog.pg_extension_config_dump('electric.electrified_types', '');
+SELECT pg_catalog.pg_extension_config_dump('electric.sqlite_names', '');

@@ -1,0 +1,31 @@
+-- History is append-only. These fire for superusers and replicated changes too.
+CREATE FUNCTION electric.protect_history() RETURNS trigger
+    LANGUAGE c AS 'MODULE_PATHNAME', 'electric_protect_history';
+COMMENT ON FUNCTION electric.protect_history() IS 'Refuses UPDATE, DELETE and TRUNCATE of the history';
+
+CREATE TRIGGER protect_rows BEFORE UPDATE OR DELETE ON electric.migrations
+    FOR EACH ROW EXECUTE FUNCTION electric.protect_history();
+CREATE TRIGGER protect_table BEFORE TRUNCATE ON electric.migrations
+    FOR EACH STATEMENT EXECUTE FUNCTION electric.protect_history();
+ALTER TABLE electric.migrations ENABLE ALWAYS TRIGGER protect_rows, ENABLE ALWAYS TRIGGER protect_table;
+
+CREATE TRIGGER protect_rows BEFORE UPDATE OR DELETE ON electric.ddl_commands
+    FOR EACH ROW EXECUTE FUNCTION electric.protect_history();
+CREATE TRIGGER protect_table BEFORE TRUNCATE ON electric.ddl_commands
+    FOR EACH STATEMENT EXECUTE FUNCTION electric.protect_history();
+ALTER TABLE electric.ddl_commands ENABLE ALWAYS TRIGGER protect_rows, ENABLE ALWAYS TRIGGER protect_table;
+
+-- Capture. ALWAYS: also where session_replication_role is replica.
+CREATE FUNCTION electric.on_command_start() RETURNS event_trigger
+    LANGUAGE c AS 'MODULE_PATHNAME', 'electric_on_command_start';
+COMMENT ON FUNCTION electric.on_command_start() IS 'Begins to note what a command touches';
+CREATE FUNCTION electric.on_command_end() RETURNS event_trigger
+    LANGUAGE c AS 'MODULE_PATHNAME', 'electric_on_command_end';
+COMMENT ON FUNCTION electric.on_command_end() IS 'Compares what a command touched with what is recorded, and records or refuses it';
+
+CREATE EVENT TRIGGER electric_command_start ON ddl_command_start EXECUTE FUNCTION electric.on_command_start();
+CREATE EVENT TRIGGER electric_command_end ON ddl_command_end EXECUTE FUNCTION electric.on_command_end();
+ALTER EVENT TRIGGER electric_command_start ENABLE ALWAYS;
+ALTER EVENT TRIGGER electric_command_end ENABLE ALWAYS;
+COMMENT ON EVENT TRIGGER electric_command_start IS 'Electric: begins to note what a command touches';
+COMMENT ON EVENT TRIGGER electric_command_end IS 'Electric: records or refuses what a command changed';

@@ -1,0 +1,370 @@
+//! `electric.enable`, `electric.disable` and `CALL electric.electrify`.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use electric_schema::change::Change;
+use electric_schema::dialect::sqlite;
+use electric_schema::model::{ForeignKey, Table};
+use electric_schema::names::{qualified_quoted, quote_literal};
+use electric_schema::{diff, refusal};
+use pgrx::pg_sys;
+
+use crate::catalog::{self, Actual};
+use crate::error::{Error, SqlState};
+use crate::pg::entry::{Call, Datum, notice, void};
+use crate::pg::{compat, locks, names, relation, session, spi, xact};
+use crate::settings::{REPLICA_IDENTITY, ReplicaIdentity};
+use crate::{api, capture, publication, store, watch};
+
+mod checks;
+
+/// `electric.enable(VARIADIC relations regclass[])`: electrifies tables, together.
+pub fn call_enable(call: &Call) -> Result<Datum, Error> {
+    let relations: pgrx::Array<pg_sys::Oid> =
+        call.arg(0).ok_or_else(|| Error::internal("no relations"))?;
+    let ids = relations
+        .iter()
+        .map(|id| {
+            id.ok_or_else(|| {
+                Error::new(
+                    SqlState::NullValueNotAllowed,
+                    "a table to electrify must not be null",
+                )
+            })
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    enable(&ids)?;
+    Ok(void())
+}
+
+/// `electric.disable(relation regclass)`: takes a table out of replication.
+pub fn call_disable(call: &Call) -> Result<Datum, Error> {
+    let id: pg_sys::Oid = call.arg(0).ok_or_else(|| Error::internal("no relation"))?;
+    disable(id)?;
+    Ok(void())
+}
+
+/// `CALL electric.electrify(name text)`: a name without a dot is taken as it is, one with a dot as SQL reads it.
+pub fn electrify(call: &Call) -> Result<Datum, Error> {
+    let name: String = call.arg(0).ok_or_else(no_name)?;
+    let name = if name.contains('.') {
+        name
+    } else {
+        electric_schema::names::quote_ident(&name)
+    };
+    enable(&[names::resolve(&name)?])?;
+    Ok(void())
+}
+
+/// `CALL electric.electrify(schema text, name text)`: both names are taken as they are.
+pub fn electrify_in_schema(call: &Call) -> Result<Datum, Error> {
+    let name: String = call.arg(1).ok_or_else(no_name)?;
+    let name = match call.arg::<String>(0) {
+        Some(schema) => qualified_quoted(&schema, &name),
+        None => electric_schema::names::quote_ident(&name),
+    };
+    enable(&[names::resolve(&name)?])?;
+    Ok(void())
+}
+
+fn no_name() -> Error {
+    Error::new(
+        SqlState::NullValueNotAllowed,
+        "the name of the table to electrify must not be null",
+    )
+}
+
+/// A table on its way to being electrified.
+struct Candidate {
+    id: pg_sys::Oid,
+    actual: Actual,
+}
+
+impl Candidate {
+    fn table(&self) -> &Table {
+        &self.actual.table
+    }
+}
+
+fn enable(ids: &[pg_sys::Oid]) -> Result<(), Error> {
+    session::prevent_if_read_only(c"electric.enable()");
+    let watch = watch::current()?;
+    let mut wanted = Vec::new();
+    for &id in ids {
+        checks::may_be_electrified(id)?;
+        if watch.has(id) {
+            let (schema, name) = capture::shown(id);
+            notice(&format!(
+                "table {} is already electrified",
+                refusal::shown(&schema, &name)
+            ));
+        } else if !wanted.contains(&id) {
+            wanted.push(id);
+        }
+    }
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    checks::encoding()?;
+    locks::migrations();
+    for &id in &wanted {
+        locks::table(id);
+    }
+    let mut candidates = Vec::new();
+    for &id in &wanted {
+        // It may have changed, or gone, while the lock was waited for.
+        checks::may_be_electrified(id)?;
+        let actual = catalog::table(id)
+            .ok_or_else(|| Error::internal("a table vanished while it was electrified"))?;
+        candidates.push(Candidate { id, actual });
+    }
+    let together: HashSet<pg_sys::Oid> = wanted.iter().copied().collect();
+    for candidate in &candidates {
+        checks::shape(&candidate.actual)?;
+        checks::references(candidate, |id| together.contains(&id) || watch.has(id))?;
+        checks::name(candidate)?;
+    }
+    api::working(|| publication::ensure())?;
+    record(&referenced_first(candidates))?;
+    let tables: Vec<(pg_sys::Oid, String)> = wanted
+        .iter()
+        .map(|&id| {
+            let (schema, name) = capture::shown(id);
+            (id, qualified_quoted(&schema, &name))
+        })
+        .collect();
+    api::working(|| {
+        for (id, name) in &tables {
+            set_replica_identity(*id, name)?;
+        }
+        publication::add(&tables)
+    })?;
+    watch::changed();
+    Ok(())
+}
+
+/// The tables in an order in which each comes after those it references, as far as they do not go in circles.
+fn referenced_first(candidates: Vec<Candidate>) -> Vec<Candidate> {
+    let position: HashMap<pg_sys::Oid, usize> = candidates
+        .iter()
+        .enumerate()
+        .map(|(i, candidate)| (candidate.id, i))
+        .collect();
+    let mut order = Vec::new();
+    let mut seen = HashSet::new();
+    for start in 0..candidates.len() {
+        // Depth first: a table is placed when all it references are; one that is being visited closes a circle.
+        let mut visits = vec![(start, false)];
+        while let Some((at, done)) = visits.pop() {
+            if done {
+                order.push(at);
+            } else if seen.insert(at) {
+                visits.push((at, true));
+                let targets = candidates[at].actual.referenced.values();
+                visits.extend(
+                    targets
+                        .filter_map(|id| position.get(id))
+                        .map(|&next| (next, false)),
+                );
+            }
+        }
+    }
+    let mut slots: Vec<Option<Candidate>> = candidates.into_iter().map(Some).collect();
+    order
+        .into_iter()
+        .filter_map(|at| slots[at].take())
+        .collect()
+}
+
+/// Records the tables: types they use, then each with its keys, constraints, indexes and defaults.
+fn record(candidates: &[Candidate]) -> Result<(), Error> {
+    for candidate in candidates {
+        for &id in &candidate.actual.types {
+            capture::use_type(id)?;
+        }
+    }
+    let mut tables: HashMap<pg_sys::Oid, Table> = HashMap::new();
+    for candidate in candidates {
+        let mut table = candidate.table().clone();
+        diff::fix_table(&mut table).map_err(capture::unreadable)?;
+        store::sqlite_names::take(&table.sqlite_name, candidate.id)?;
+        xact::command_counter_increment();
+        tables.insert(candidate.id, table);
+    }
+    for candidate in candidates {
+        settle(candidate, &mut tables)?;
+    }
+    let position: HashMap<pg_sys::Oid, usize> = candidates
+        .iter()
+        .enumerate()
+        .map(|(i, candidate)| (candidate.id, i))
+        .collect();
+    // Keys to tables that come later in a circle wait for these.
+    let mut waiting: HashMap<usize, Vec<(String, ForeignKey)>> = HashMap::new();
+    for (at, candidate) in candidates.iter().enumerate() {
+        let Some(table) = tables.get(&candidate.id) else {
+            continue;
+        };
+        let relation = table.qualified_name();
+        let mut later = Vec::new();
+        for key in &table.foreign_keys {
+            let target = candidate
+                .actual
+                .referenced
+                .get(&key.name)
+                .and_then(|id| position.get(id));
+            if let Some(&target) = target.filter(|&&target| target > at) {
+                later.push(key.name.clone());
+                waiting
+                    .entry(target)
+                    .or_default()
+                    .push((relation.clone(), key.clone()));
+            }
+        }
+        let earlier = waiting.remove(&at).unwrap_or_default();
+        let again = store::commands::has(&relation, "create_table")?;
+        capture::record_again(
+            &Change::CreateTable { later, earlier },
+            &relation,
+            Some(table),
+            again,
+        )?;
+        store::shapes::insert(candidate.id, table)?;
+        xact::command_counter_increment();
+    }
+    Ok(())
+}
+
+/// Settles what SQLite replicas fix for good: names of indexes, and which foreign keys they keep.
+fn settle(candidate: &Candidate, tables: &mut HashMap<pg_sys::Oid, Table>) -> Result<(), Error> {
+    let Some(mut table) = tables.get(&candidate.id).cloned() else {
+        return Ok(());
+    };
+    let before = table.clone();
+    for index in &mut table.indexes {
+        capture::name_index(index, candidate.id, &before)?;
+    }
+    for key in &mut table.foreign_keys {
+        let Some(&target) = candidate.actual.referenced.get(&key.name) else {
+            continue;
+        };
+        let referenced = match tables.get(&target) {
+            Some(referenced) => Some(referenced.clone()),
+            None => store::shapes::get(target)?,
+        };
+        key.sqlite = referenced.is_some_and(|referenced| {
+            sqlite::keeps_foreign_key(key, &before, &referenced, capture::is_partitioned(target))
+        });
+    }
+    tables.insert(candidate.id, table);
+    Ok(())
+}
+
+/// Gives the table, and the partitions that hold its rows, the replica identity that the setting asks for.
+fn set_replica_identity(id: pg_sys::Oid, name: &str) -> Result<(), Error> {
+    let (wanted, words) = match REPLICA_IDENTITY.get() {
+        ReplicaIdentity::Full => (b'f', "FULL"),
+        ReplicaIdentity::Default => (b'd', "DEFAULT"),
+    };
+    let mut tables = vec![(id, name.to_owned())];
+    for partition in relation::descendants(id) {
+        let (schema, name) = capture::shown(partition);
+        tables.push((partition, qualified_quoted(&schema, &name)));
+    }
+    for (id, name) in tables {
+        if relation::class(id).is_some_and(|class| class.replica_identity != wanted) {
+            spi::run(&format!("ALTER TABLE ONLY {name} REPLICA IDENTITY {words}"))?;
+        }
+    }
+    Ok(())
+}
+
+fn disable(id: pg_sys::Oid) -> Result<(), Error> {
+    session::prevent_if_read_only(c"electric.disable()");
+    let (schema, name) = capture::shown(id);
+    let shown = refusal::shown(&schema, &name);
+    if relation::class(id).is_some() && !compat::owns_relation(id, session::user()) {
+        return Err(checks::not_owner(&schema, &name));
+    }
+    if !watch::current()?.has(id) {
+        notice(&format!("table {shown} is not electrified"));
+        return Ok(());
+    }
+    locks::migrations();
+    locks::table(id);
+    let Some(recorded) = store::shapes::get(id)? else {
+        notice(&format!("table {shown} is not electrified"));
+        return Ok(());
+    };
+    let watch = watch::current()?;
+    let referencing: BTreeSet<String> = relation::referencing(id)
+        .into_iter()
+        .filter(|(other, _)| *other != id && watch.has(*other))
+        .map(|(other, key)| {
+            let (schema, name) = capture::shown(other);
+            format!(
+                "Foreign key \"{key}\" of electrified table {}",
+                refusal::shown(&schema, &name)
+            )
+        })
+        .collect();
+    if !referencing.is_empty() {
+        return Err(Error::new(
+            SqlState::FeatureNotSupported,
+            format!("cannot disable electrified table {shown} because others reference it"),
+        )
+        .detail(format!(
+            "{} references it.",
+            Vec::from_iter(referencing).join(" references it.\n")
+        ))
+        .hint("Disable the referencing tables first.")
+        .table(schema, name));
+    }
+    capture::record(
+        &Change::DisableTable,
+        &recorded.qualified_name(),
+        Some(&recorded),
+    )?;
+    store::shapes::delete(id)?;
+    store::sqlite_names::release(&recorded.sqlite_name)?;
+    for index in recorded
+        .indexes
+        .iter()
+        .filter_map(|index| index.sqlite_name.as_ref())
+    {
+        store::sqlite_names::release(index)?;
+    }
+    xact::command_counter_increment();
+    forget_unused_types()?;
+    api::working(|| publication::remove(id, &qualified_quoted(&schema, &name)))?;
+    watch::changed();
+    Ok(())
+}
+
+/// Types that no electrified table uses any more are the user's own again.
+fn forget_unused_types() -> Result<(), Error> {
+    let mut used = HashSet::new();
+    for id in store::shapes::ids() {
+        used.extend(
+            catalog::table(id)
+                .map(|actual| actual.types)
+                .unwrap_or_default(),
+        );
+    }
+    for id in store::types::ids()? {
+        if !used.contains(&id) {
+            store::types::delete(id)?;
+        }
+    }
+    xact::command_counter_increment();
+    Ok(())
+}
+
+/// `'a', 'b'`: names as arguments of a call.
+fn arguments<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    names
+        .into_iter()
+        .map(quote_literal)
+        .collect::<Vec<_>>()
+        .join(", ")
+}

@@ -1,0 +1,59 @@
+//! The trigger functions: capture, and the protection of history.
+
+use crate::error::{Error, SqlState};
+use crate::pg::entry::{self, Call, Datum, void};
+use crate::pg::{names, session, touched};
+use crate::settings::{POLICY, Policy};
+use crate::{capture, settings};
+
+/// Whether this is a moment at which capture has nothing to do: a standby, pg_upgrade, our own scripts.
+fn idle() -> bool {
+    !session::may_act() || session::in_own_script()
+}
+
+/// `ddl_command_start`: from here on what is touched is noted.
+pub fn on_command_start(call: &Call) -> Result<Datum, Error> {
+    if idle() {
+        return Ok(void());
+    }
+    touched::command_starts();
+    if call
+        .event()
+        .is_some_and(|event| event.drops_extension("electric"))
+    {
+        let publication = settings::publication();
+        if names::publication_id(&publication) != pgrx::pg_sys::Oid::INVALID {
+            entry::notice_with_hint(
+                &format!("publication \"{publication}\" is not dropped with the extension"),
+                &format!(
+                    "To remove it too: DROP PUBLICATION {};",
+                    electric_schema::names::quote_ident_if_needed(&publication)
+                ),
+            );
+        }
+    }
+    Ok(void())
+}
+
+/// `ddl_command_end`: what was touched is recorded or refused.
+pub fn on_command_end(_call: &Call) -> Result<Datum, Error> {
+    if !idle() {
+        capture::command_ended()?;
+    }
+    Ok(void())
+}
+
+/// Refuses UPDATE, DELETE and TRUNCATE of the history. Our own changes do not fire triggers.
+pub fn protect_history(call: &Call) -> Result<Datum, Error> {
+    if POLICY.get() == Policy::Unrestricted && session::is_superuser() {
+        return Ok(call.trigger_row());
+    }
+    let table = call.trigger_table().unwrap_or_default();
+    Err(Error::new(
+        SqlState::FeatureNotSupported,
+        format!("cannot change rows of \"electric.{table}\""),
+    )
+    .detail("The history of migrations is append-only: replicas have followed it, or will.")
+    .hint("A later migration can undo an earlier one. In an emergency a superuser may SET electric.policy = unrestricted.")
+    .table("electric", table))
+}

@@ -1,0 +1,33 @@
+//! `electric.status()`.
+
+use serde_json::json;
+
+use crate::error::Error;
+use crate::pg::entry::{Call, Datum};
+use crate::pg::{heap, names};
+use crate::settings::{self, POLICY, REPLICA_IDENTITY};
+use crate::store;
+
+/// `electric.status()`: version, counts, publication and settings as jsonb.
+pub fn status(_call: &Call) -> Result<Datum, Error> {
+    let migration = store::migrations::last()?;
+    let (commands, hash) = store::commands::last()?;
+    let publication = settings::publication();
+    let status = json!({
+        "version": migration.as_ref().map(|m| m.version.clone()),
+        "migration_id": migration.as_ref().map(|m| m.id),
+        "hash": (!hash.is_empty()).then_some(hash),
+        "tables": store::shapes::ids().len(),
+        "commands": commands,
+        "extension_version": env!("CARGO_PKG_VERSION"),
+        "publication": {
+            "name": publication,
+            "exists": names::publication_id(&publication) != pgrx::pg_sys::Oid::INVALID,
+        },
+        "policy": POLICY.get().word(),
+        "replica_identity": REPLICA_IDENTITY.get().word(),
+        "proxy": null,
+        "subscriber": null,
+    });
+    Ok(heap::jsonb(&status.to_string()))
+}

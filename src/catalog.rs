@@ -1,0 +1,667 @@
+//! The catalog's view of a table as a shape: `pg_catalog` → [`electric_schema::model::Table`].
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use electric_schema::dialect::types::sqlite_type;
+use electric_schema::diff::NewColumn;
+use electric_schema::model::{
+    Action, Column, Constraint, Extension, ForeignKey, Identity, Index, References, SqliteType,
+    Table, TypeDefinition, TypeKind,
+};
+use electric_schema::names;
+use pgrx::pg_sys;
+
+use crate::pg::compat::catalog as c;
+use crate::pg::heap::{self, Key, Row};
+use crate::pg::relation::{self, Class, Dependency};
+use crate::pg::{deparse, expression, names as server, session, types};
+
+/// A table as the catalog has it.
+pub struct Actual {
+    /// Its shape; what SQLite replicas fix at creation is not filled in.
+    pub table: Table,
+    /// Its `pg_class` row.
+    pub class: Class,
+    /// Column numbers by name.
+    pub numbers: BTreeMap<String, i16>,
+    /// Columns of types that no replica can hold.
+    pub unsupported: BTreeSet<String>,
+    /// Columns that are GENERATED ALWAYS AS (…) STORED.
+    pub generated: BTreeSet<String>,
+    /// The tables that foreign keys point to, by constraint name.
+    pub referenced: BTreeMap<String, pg_sys::Oid>,
+    /// Enums, domains and the user's ranges that the columns use, those others are made of first.
+    pub types: Vec<pg_sys::Oid>,
+}
+
+/// The table of that id; `None` if it is gone or no table.
+pub fn table(id: pg_sys::Oid) -> Option<Actual> {
+    session::canonical(|| Reader::new(id)?.read())
+}
+
+/// What the diff must know of a column that is new. The default is evaluated as the caller and under the caller's
+/// settings, as Postgres evaluated it for the rows that exist.
+pub fn new_column(id: pg_sys::Oid, actual: &Actual, column: &Column) -> NewColumn {
+    let mut facts = NewColumn {
+        is_generated: actual.generated.contains(&column.name),
+        is_unsupported: actual.unsupported.contains(&column.name),
+        ..NewColumn::default()
+    };
+    let Some(&number) = actual.numbers.get(&column.name) else {
+        return facts;
+    };
+    if facts.is_generated || facts.is_unsupported || column.identity.is_some() {
+        return facts;
+    }
+    let Some(default) = expression::Default::of(id, number) else {
+        return facts;
+    };
+    facts.has_volatile_default = default.is_volatile();
+    if facts.has_volatile_default {
+        return facts;
+    }
+    let kept = session::canonical(|| expression::missing_value(id, number, types::output));
+    facts.existing_value = kept.or_else(|| {
+        // No value is kept where the rows were rewritten, and by partitioned tables, which have none of their own.
+        let value = default.evaluate()?;
+        Some(session::canonical(|| {
+            types::output(value, default.data_type())
+        }))
+    });
+    facts
+}
+
+/// What a replica must know of an enum, a domain or a user's range; `None` if it is gone.
+pub fn type_definition(id: pg_sys::Oid) -> Option<TypeDefinition> {
+    session::canonical(|| {
+        let (schema, name, kind) = types::identity(id)?;
+        let mut extensions = BTreeMap::new();
+        let (kind, labels, definition) = match kind {
+            b'e' => (TypeKind::Enum, types::labels(id), None),
+            b'd' => (
+                TypeKind::Domain,
+                Vec::new(),
+                Some(domain(id, &schema, &name, &mut extensions)?),
+            ),
+            b'r' => (
+                TypeKind::Range,
+                Vec::new(),
+                Some(range(id, &schema, &name)?),
+            ),
+            _ => return None,
+        };
+        let extensions = extensions
+            .into_iter()
+            .map(|(name, schema)| Extension { name, schema });
+        Some(TypeDefinition {
+            schema,
+            name,
+            kind,
+            labels,
+            definition,
+            extensions: extensions.collect(),
+        })
+    })
+}
+
+/// `CREATE DOMAIN …`. Checks and defaults that use what only this server has are left out.
+fn domain(
+    id: pg_sys::Oid,
+    schema: &str,
+    name: &str,
+    extensions: &mut BTreeMap<String, String>,
+) -> Option<String> {
+    let facts = types::domain_facts(id)?;
+    let base = types::column_type(facts.base, facts.modifier, facts.dims)?;
+    let mut text = format!(
+        "CREATE DOMAIN {} AS {}",
+        names::qualified_quoted(schema, name),
+        base.sql
+    );
+    if let Some(collation) = &facts.collation {
+        text.push_str(&format!(" COLLATE {collation}"));
+    }
+    if let Some(extension) =
+        server::extension_of(pg_sys::TypeRelationId, types::element_or_self(facts.base))
+    {
+        extensions.insert(extension.name, extension.schema);
+    }
+    let mut local = |uses: Uses| {
+        if !uses.is_local {
+            extensions.extend(uses.extensions);
+        }
+        uses.is_local
+    };
+    if let Some(default) = &facts.default {
+        // A domain's default hangs on the type itself, together with its base type.
+        if !local(Uses::of(pg_sys::TypeRelationId, id, &[facts.base, id])) {
+            text.push_str(&format!(" DEFAULT {default}"));
+        }
+    }
+    if facts.not_null {
+        text.push_str(" NOT NULL");
+    }
+    for (constraint, name) in types::domain_constraints(id) {
+        if !local(Uses::of(c::CONSTRAINTS, constraint, &[id, facts.base])) {
+            let definition = deparse::constraint(constraint)?;
+            text.push_str(&format!(
+                " CONSTRAINT {} {definition}",
+                names::quote_ident(&name)
+            ));
+        }
+    }
+    Some(text)
+}
+
+/// `CREATE TYPE … AS RANGE`. Operator classes and functions other than the defaults are the server's own affair.
+fn range(id: pg_sys::Oid, schema: &str, name: &str) -> Option<String> {
+    let subtype = types::column_type(types::range_subtype(id), -1, 0)?;
+    let multirange = types::multirange_of(id)
+        .and_then(types::identity)
+        .map(|(schema, name, _)| {
+            format!(
+                ", multirange_type_name = {}",
+                names::qualified_quoted(&schema, &name)
+            )
+        })
+        .unwrap_or_default();
+    Some(format!(
+        "CREATE TYPE {} AS RANGE (subtype = {}{multirange})",
+        names::qualified_quoted(schema, name),
+        subtype.sql
+    ))
+}
+
+/// What an expression, constraint or index uses beyond its own table.
+#[derive(Default)]
+struct Uses {
+    /// Something that only this server has.
+    is_local: bool,
+    /// Extensions whose objects it uses, with their schemas.
+    extensions: BTreeMap<String, String>,
+    /// A sequence it names.
+    sequence: Option<pg_sys::Oid>,
+}
+
+impl Uses {
+    /// `own` are the table and types it may use freely, because replicas have them.
+    fn of(depender: pg_sys::Oid, object: pg_sys::Oid, own: &[pg_sys::Oid]) -> Uses {
+        let mut uses = Uses::default();
+        for Dependency { class, object, .. } in relation::dependencies(depender, object) {
+            // A constraint's index hangs on the constraint, a foreign key on the key it points to.
+            let of_constraint = class == c::CONSTRAINTS
+                || (depender == c::CONSTRAINTS && class == pg_sys::RelationRelationId);
+            let with_the_type = [pg_sys::NamespaceRelationId, pg_sys::ExtensionRelationId];
+            if own.contains(&object) || of_constraint || with_the_type.contains(&class) {
+                continue;
+            }
+            if class == pg_sys::RelationRelationId
+                && relation::class(object).is_some_and(|r| r.kind == b'S')
+            {
+                uses.sequence = Some(object);
+            } else if let Some(extension) = server::extension_of(class, object) {
+                uses.extensions.insert(extension.name, extension.schema);
+            } else {
+                uses.is_local = true;
+            }
+        }
+        uses
+    }
+}
+
+/// Reads one table.
+struct Reader {
+    id: pg_sys::Oid,
+    class: Class,
+    schema: String,
+    own: Vec<pg_sys::Oid>,
+    names: BTreeMap<i16, String>,
+    extensions: BTreeMap<String, String>,
+}
+
+/// A row of `pg_attribute`.
+struct Attribute {
+    number: i16,
+    name: String,
+    type_id: pg_sys::Oid,
+    modifier: i32,
+    dims: i32,
+    not_null: bool,
+    has_default: bool,
+    identity: u8,
+    generated: u8,
+    collation: pg_sys::Oid,
+}
+
+/// A row of `pg_constraint`.
+struct ConstraintRow {
+    id: pg_sys::Oid,
+    name: String,
+    kind: u8,
+    validated: bool,
+    index: pg_sys::Oid,
+    referenced: pg_sys::Oid,
+    on_update: u8,
+    on_delete: u8,
+    columns: Vec<i16>,
+    referenced_columns: Vec<i16>,
+}
+
+impl Reader {
+    fn new(id: pg_sys::Oid) -> Option<Reader> {
+        let class = relation::class(id)?;
+        if !matches!(class.kind, b'r' | b'p') {
+            return None;
+        }
+        Some(Reader {
+            schema: server::schema_name(class.schema)?,
+            id,
+            class,
+            own: vec![id],
+            names: BTreeMap::new(),
+            extensions: BTreeMap::new(),
+        })
+    }
+
+    fn read(mut self) -> Option<Actual> {
+        let attributes = self.attributes();
+        self.names = attributes
+            .iter()
+            .map(|a| (a.number, a.name.clone()))
+            .collect();
+        let mut types = Vec::new();
+        for attribute in &attributes {
+            custom_types(attribute.type_id, &mut types);
+        }
+        self.own.extend(types.iter().copied());
+        let arrays: Vec<pg_sys::Oid> = types.iter().filter_map(|id| types::array_of(*id)).collect();
+        self.own.extend(arrays);
+
+        let mut unsupported = BTreeSet::new();
+        let mut generated = BTreeSet::new();
+        let mut columns = Vec::new();
+        for attribute in &attributes {
+            let column = self.column(attribute)?;
+            if sqlite_type(&column.data_type).is_none() {
+                unsupported.insert(column.name.clone());
+            }
+            if attribute.generated != 0 {
+                generated.insert(column.name.clone());
+            }
+            columns.push(column);
+        }
+        let constraints = self.constraints();
+        let mut table = Table {
+            sqlite_name: names::sqlite_name(&self.schema, &self.class.name),
+            schema: self.schema.clone(),
+            name: self.class.name.clone(),
+            columns,
+            primary_key: Vec::new(),
+            foreign_keys: Vec::new(),
+            unique: Vec::new(),
+            checks: Vec::new(),
+            indexes: Vec::new(),
+            exclusions: Vec::new(),
+            primary_key_constraint: None,
+            extensions: Vec::new(),
+        };
+        let mut referenced = BTreeMap::new();
+        for row in &constraints {
+            match row.kind {
+                b'p' => {
+                    let constraint = self.constraint(row)?;
+                    table.primary_key = constraint.columns.clone();
+                    table.primary_key_constraint = Some(constraint);
+                }
+                b'u' => table.unique.push(self.constraint(row)?),
+                b'c' => table.checks.push(self.constraint(row)?),
+                b'x' => table.exclusions.push(self.constraint(row)?),
+                b'f' => {
+                    referenced.insert(row.name.clone(), row.referenced);
+                    table.foreign_keys.push(self.foreign_key(row)?);
+                }
+                // NOT NULL constraints (18) are facts of the columns; constraint triggers are triggers.
+                _ => {}
+            }
+        }
+        let backing: Vec<pg_sys::Oid> = constraints
+            .iter()
+            .filter(|row| matches!(row.kind, b'p' | b'u' | b'x'))
+            .map(|row| row.index)
+            .collect();
+        table.indexes = self.indexes(&backing)?;
+        for list in [&mut table.unique, &mut table.checks, &mut table.exclusions] {
+            list.sort_by(|a, b| a.name.cmp(&b.name));
+        }
+        table.foreign_keys.sort_by(|a, b| a.name.cmp(&b.name));
+        table.indexes.sort_by(|a, b| a.name.cmp(&b.name));
+        table.extensions = self
+            .extensions
+            .iter()
+            .map(|(name, schema)| Extension {
+                name: name.clone(),
+                schema: schema.clone(),
+            })
+            .collect();
+        Some(Actual {
+            numbers: attributes
+                .iter()
+                .map(|a| (a.name.clone(), a.number))
+                .collect(),
+            table,
+            class: self.class,
+            unsupported,
+            generated,
+            referenced,
+            types,
+        })
+    }
+
+    fn attributes(&self) -> Vec<Attribute> {
+        use pg_sys::*;
+        heap::scan_ordered(
+            AttributeRelationId,
+            Oid::from(AttributeRelidNumIndexId),
+            &[Key::oid(Anum_pg_attribute_attrelid, self.id)],
+            |row| {
+                let number = row.get::<i16>(Anum_pg_attribute_attnum).unwrap_or(0);
+                (number > 0 && !row.bool(Anum_pg_attribute_attisdropped)).then(|| Attribute {
+                    number,
+                    name: row.name(Anum_pg_attribute_attname),
+                    type_id: row.oid(Anum_pg_attribute_atttypid),
+                    modifier: row.get(Anum_pg_attribute_atttypmod).unwrap_or(-1),
+                    dims: dimensions(row),
+                    not_null: row.bool(Anum_pg_attribute_attnotnull),
+                    has_default: row.bool(Anum_pg_attribute_atthasdef),
+                    identity: row.char(Anum_pg_attribute_attidentity),
+                    generated: row.char(Anum_pg_attribute_attgenerated),
+                    collation: row.oid(Anum_pg_attribute_attcollation),
+                })
+            },
+        )
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+
+    fn column(&mut self, attribute: &Attribute) -> Option<Column> {
+        let data_type = types::column_type(attribute.type_id, attribute.modifier, attribute.dims)?;
+        let mut column = Column {
+            name: attribute.name.clone(),
+            sqlite_type: sqlite_type(&data_type).unwrap_or(SqliteType::Text),
+            data_type,
+            nullable: !attribute.not_null,
+            default: None,
+            identity: match attribute.identity {
+                b'a' => Some(Identity::Always),
+                b'd' => Some(Identity::ByDefault),
+                _ => None,
+            },
+            collation: types::own_collation(attribute.collation, attribute.type_id),
+            default_value: None,
+            default_is_local: false,
+            sequence: None,
+            sqlite_default: None,
+        };
+        let owned = relation::owned_sequence(self.id, attribute.number);
+        if attribute.has_default && attribute.generated == 0 {
+            self.default(attribute, &mut column, owned)?;
+        } else if let Some((sequence, true)) = owned {
+            column.sequence = relation::sequence(sequence, true);
+        } else if !attribute.has_default {
+            // A column without a default of its own takes that of its domain.
+            column.default_value = expression::Default::of(self.id, attribute.number)
+                .filter(|_| types::domain_base(attribute.type_id).is_some())
+                .and_then(|default| Some(types::output(default.constant()??, attribute.type_id)));
+        }
+        Some(column)
+    }
+
+    fn default(
+        &mut self,
+        attribute: &Attribute,
+        column: &mut Column,
+        owned: Option<(pg_sys::Oid, bool)>,
+    ) -> Option<()> {
+        let (id, text, constant) = heap::scan(
+            c::DEFAULTS,
+            c::DEFAULTS_BY_COLUMN,
+            &[
+                Key::oid(c::default::RELATION, self.id),
+                Key::int2(c::default::COLUMN, attribute.number),
+            ],
+            |row| {
+                let tree = row.datum(c::default::TREE)?;
+                let constant = expression::constant_of(tree)
+                    .map(|value| types::output(value, attribute.type_id));
+                Some((
+                    row.oid(c::default::OID),
+                    deparse::expression(tree, self.id)?,
+                    constant,
+                ))
+            },
+        )
+        .into_iter()
+        .flatten()
+        .next()?;
+        let uses = Uses::of(c::DEFAULTS, id, &self.own);
+        column.default = Some(text);
+        column.default_value = constant;
+        column.default_is_local = uses.is_local;
+        if !uses.is_local {
+            self.extensions.extend(uses.extensions);
+            column.sequence = uses.sequence.and_then(|sequence| {
+                relation::sequence(sequence, owned.is_some_and(|(id, _)| id == sequence))
+            });
+        }
+        Some(())
+    }
+
+    fn constraints(&self) -> Vec<ConstraintRow> {
+        use c::constraint::*;
+        heap::scan(
+            c::CONSTRAINTS,
+            c::CONSTRAINTS_BY_RELATION,
+            &[Key::oid(RELATION, self.id)],
+            |row| ConstraintRow {
+                id: row.oid(OID),
+                name: row.name(NAME),
+                kind: row.char(KIND),
+                validated: row.bool(VALIDATED),
+                index: row.oid(INDEX),
+                referenced: row.oid(REFERENCED),
+                on_update: row.char(ON_UPDATE),
+                on_delete: row.char(ON_DELETE),
+                columns: row.int2s(COLUMNS),
+                referenced_columns: row.int2s(REFERENCED_COLUMNS),
+            },
+        )
+    }
+
+    fn constraint(&mut self, row: &ConstraintRow) -> Option<Constraint> {
+        let mut uses = Uses::of(c::CONSTRAINTS, row.id, &self.own);
+        if matches!(row.kind, b'p' | b'u' | b'x') {
+            let index = Uses::of(pg_sys::RelationRelationId, row.index, &self.own);
+            uses.is_local |= index.is_local;
+            uses.extensions.extend(index.extensions);
+        }
+        if !uses.is_local {
+            self.extensions.extend(uses.extensions);
+        }
+        Some(Constraint {
+            name: row.name.clone(),
+            columns: self.column_names(&row.columns),
+            definition: deparse::constraint(row.id)?,
+            validated: row.validated,
+            is_local: uses.is_local,
+        })
+    }
+
+    fn foreign_key(&self, row: &ConstraintRow) -> Option<ForeignKey> {
+        let class = relation::class(row.referenced)?;
+        let names: BTreeMap<i16, String> = if row.referenced == self.id {
+            self.names.clone()
+        } else {
+            row.referenced_columns
+                .iter()
+                .filter_map(|number| Some((*number, types::column_name(row.referenced, *number)?)))
+                .collect()
+        };
+        Some(ForeignKey {
+            name: row.name.clone(),
+            columns: self.column_names(&row.columns),
+            references: References {
+                schema: server::schema_name(class.schema)?,
+                table: class.name,
+                columns: row
+                    .referenced_columns
+                    .iter()
+                    .filter_map(|number| names.get(number).cloned())
+                    .collect(),
+            },
+            on_delete: action(row.on_delete),
+            on_update: action(row.on_update),
+            definition: deparse::constraint(row.id)?,
+            validated: row.validated,
+            sqlite: false,
+        })
+    }
+
+    fn column_names(&self, numbers: &[i16]) -> Vec<String> {
+        numbers
+            .iter()
+            .filter_map(|number| self.names.get(number).cloned())
+            .collect()
+    }
+
+    /// The indexes that back no constraint. One that is invalid (a failed CONCURRENTLY) does not count.
+    fn indexes(&mut self, backing: &[pg_sys::Oid]) -> Option<Vec<Index>> {
+        use pg_sys::*;
+        let rows = heap::scan(
+            IndexRelationId,
+            Oid::from(IndexIndrelidIndexId),
+            &[Key::oid(Anum_pg_index_indrelid, self.id)],
+            |row| {
+                let id = row.oid(Anum_pg_index_indexrelid);
+                let counts = row.bool(Anum_pg_index_indisvalid)
+                    && row.bool(Anum_pg_index_indislive)
+                    && !backing.contains(&id);
+                counts.then(|| IndexRow {
+                    id,
+                    unique: row.bool(Anum_pg_index_indisunique),
+                    keys: row.get::<i16>(Anum_pg_index_indnkeyatts).unwrap_or(0),
+                    options: row.int2s(Anum_pg_index_indoption),
+                    predicate: row
+                        .datum(Anum_pg_index_indpred)
+                        .and_then(|tree| deparse::expression(tree, self.id)),
+                })
+            },
+        );
+        rows.into_iter()
+            .flatten()
+            .map(|row| self.index(&row))
+            .collect()
+    }
+
+    fn index(&mut self, row: &IndexRow) -> Option<Index> {
+        let name = server::relation_name(row.id)?;
+        let uses = Uses::of(pg_sys::RelationRelationId, row.id, &self.own);
+        if !uses.is_local {
+            self.extensions.extend(uses.extensions);
+        }
+        let keys = (0..row.keys)
+            .map(|i| {
+                let key = deparse::index_key(row.id, i32::from(i) + 1)?;
+                let option = row.options.get(i as usize).copied().unwrap_or(0);
+                Some(format!("{key}{}", direction(option)))
+            })
+            .collect::<Option<Vec<_>>>()?;
+        // Postgres prints the index of a partitioned table with ONLY, which would leave its partitions without.
+        let head = format!("INDEX {} ON ", names::quote_ident_if_needed(&name));
+        let definition = deparse::index(row.id)?.replacen(&format!("{head}ONLY "), &head, 1);
+        Some(Index {
+            unique: row.unique,
+            method: types::access_method(row.id)?,
+            keys,
+            predicate: row.predicate.clone(),
+            options: relation::storage_options(row.id),
+            definition,
+            is_local: uses.is_local,
+            sqlite_name: None,
+            name,
+        })
+    }
+}
+
+/// A row of `pg_index`.
+struct IndexRow {
+    id: pg_sys::Oid,
+    unique: bool,
+    keys: i16,
+    options: Vec<i16>,
+    predicate: Option<String>,
+}
+
+/// Direction and place of NULLs, where they are not the default.
+fn direction(option: i16) -> &'static str {
+    let option = u32::from(option.unsigned_abs());
+    let descending = option & pg_sys::INDOPTION_DESC != 0;
+    let nulls_first = option & pg_sys::INDOPTION_NULLS_FIRST != 0;
+    match (descending, nulls_first) {
+        (false, false) => "",
+        (false, true) => " NULLS FIRST",
+        (true, true) => " DESC",
+        (true, false) => " DESC NULLS LAST",
+    }
+}
+
+fn action(code: u8) -> Action {
+    match code {
+        b'r' => Action::Restrict,
+        b'c' => Action::Cascade,
+        b'n' => Action::SetNull,
+        b'd' => Action::SetDefault,
+        _ => Action::NoAction,
+    }
+}
+
+/// `attndims`, an integer up to PostgreSQL 15 and a smallint since.
+fn dimensions(row: &Row) -> i32 {
+    if cfg!(pre_pg16) {
+        row.get::<i32>(pg_sys::Anum_pg_attribute_attndims)
+            .unwrap_or(0)
+    } else {
+        row.get::<i16>(pg_sys::Anum_pg_attribute_attndims)
+            .unwrap_or(0)
+            .into()
+    }
+}
+
+/// Enums, domains and the user's ranges that a type is or is made of; those others need come first.
+fn custom_types(id: pg_sys::Oid, found: &mut Vec<pg_sys::Oid>) {
+    let id = types::element_or_self(id);
+    if found.contains(&id) || types::is_built_in(id) {
+        return;
+    }
+    let Some((_, _, kind)) = types::identity(id) else {
+        return;
+    };
+    let id = match kind {
+        b'm' => types::range_of(id),
+        _ => id,
+    };
+    match kind {
+        b'd' => {
+            if let Some(base) = types::domain_base(id) {
+                custom_types(base, found);
+            }
+        }
+        b'r' | b'm' => custom_types(types::range_subtype(id), found),
+        b'e' => {}
+        _ => return,
+    }
+    // What an extension brings comes with the extension.
+    if !found.contains(&id) && server::extension_of(pg_sys::TypeRelationId, id).is_none() {
+        found.push(id);
+    }
+}

@@ -1,0 +1,142 @@
+//! The one error of the extension: SQLSTATE, message, DETAIL, HINT and the object fields a client can read.
+
+use pgrx::PgSqlErrorCode;
+
+/// The SQLSTATEs that the extension raises.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SqlState {
+    /// 0A000: the additive rule, or something no replica can hold.
+    FeatureNotSupported,
+    /// 42501: the caller does not own the table.
+    InsufficientPrivilege,
+    /// 42809: the relation is not of the right kind.
+    WrongObjectType,
+    /// 42P16: the table has no primary key.
+    InvalidTableDefinition,
+    /// 42P01: no such table.
+    UndefinedTable,
+    /// 23505: a version that is taken.
+    UniqueViolation,
+    /// 22023: an argument that makes no sense.
+    InvalidParameterValue,
+    /// 22004: NULL where a value is needed.
+    NullValueNotAllowed,
+    /// XX000: what should not happen.
+    Internal,
+}
+
+impl SqlState {
+    /// The server's packed form of the SQLSTATE.
+    pub fn code(self) -> i32 {
+        (match self {
+            SqlState::FeatureNotSupported => PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
+            SqlState::InsufficientPrivilege => PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
+            SqlState::WrongObjectType => PgSqlErrorCode::ERRCODE_WRONG_OBJECT_TYPE,
+            SqlState::InvalidTableDefinition => PgSqlErrorCode::ERRCODE_INVALID_TABLE_DEFINITION,
+            SqlState::UndefinedTable => PgSqlErrorCode::ERRCODE_UNDEFINED_TABLE,
+            SqlState::UniqueViolation => PgSqlErrorCode::ERRCODE_UNIQUE_VIOLATION,
+            SqlState::InvalidParameterValue => PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+            SqlState::NullValueNotAllowed => PgSqlErrorCode::ERRCODE_NULL_VALUE_NOT_ALLOWED,
+            SqlState::Internal => PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
+        }) as i32
+    }
+}
+
+/// An error on its way to the client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Error {
+    /// SQLSTATE.
+    pub sqlstate: SqlState,
+    /// Primary message.
+    pub message: String,
+    /// DETAIL: the rule that applies, or the list of offenders.
+    pub detail: Option<String>,
+    /// HINT: the way out.
+    pub hint: Option<String>,
+    /// Schema of the object.
+    pub schema: Option<String>,
+    /// Table of the object.
+    pub table: Option<String>,
+    /// Column, where one is concerned.
+    pub column: Option<String>,
+    /// Type, where one is concerned.
+    pub datatype: Option<String>,
+    /// Constraint, where one is concerned.
+    pub constraint: Option<String>,
+}
+
+impl Error {
+    /// An error with nothing but its SQLSTATE and message.
+    pub fn new(sqlstate: SqlState, message: impl Into<String>) -> Self {
+        Error {
+            sqlstate,
+            message: message.into(),
+            detail: None,
+            hint: None,
+            schema: None,
+            table: None,
+            column: None,
+            datatype: None,
+            constraint: None,
+        }
+    }
+
+    /// What should not happen; the message says where.
+    pub fn internal(message: impl Into<String>) -> Self {
+        Error::new(SqlState::Internal, message)
+    }
+
+    /// With this DETAIL.
+    pub fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+
+    /// With this HINT.
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// About this table.
+    pub fn table(mut self, schema: impl Into<String>, table: impl Into<String>) -> Self {
+        self.schema = Some(schema.into());
+        self.table = Some(table.into());
+        self
+    }
+
+    /// About this constraint.
+    pub fn constraint(mut self, constraint: impl Into<String>) -> Self {
+        self.constraint = Some(constraint.into());
+        self
+    }
+
+    /// About this column of the table.
+    pub fn column(mut self, column: impl Into<String>) -> Self {
+        self.column = Some(column.into());
+        self
+    }
+}
+
+impl From<electric_schema::refusal::Refusal> for Error {
+    fn from(refusal: electric_schema::refusal::Refusal) -> Self {
+        Error {
+            sqlstate: SqlState::FeatureNotSupported,
+            message: refusal.message,
+            detail: Some(refusal.detail),
+            hint: Some(refusal.hint),
+            schema: refusal.schema,
+            table: refusal.table,
+            column: refusal.column,
+            datatype: refusal.datatype,
+            constraint: refusal.constraint,
+        }
+    }
+}
+
+impl From<serde_json::Error> for Error {
+    fn from(error: serde_json::Error) -> Self {
+        Error::internal(format!("a recorded shape cannot be read: {error}"))
+            .hint("The rows of electric.electrified must not be edited by hand.")
+    }
+}

@@ -1,0 +1,194 @@
+//! Differences between the versions of Postgres, behind names.
+
+use pgrx::pg_sys;
+
+/// The system caches whose invalidations tell of changed types, labels and schemas.
+pub const WATCHED_CACHES: [u32; 3] = [
+    pg_sys::SysCacheIdentifier::TYPEOID as u32,
+    pg_sys::SysCacheIdentifier::ENUMOID as u32,
+    pg_sys::SysCacheIdentifier::NAMESPACEOID as u32,
+];
+
+/// What a watched cache holds.
+pub enum Watched {
+    /// Types.
+    Type,
+    /// Enum labels.
+    Enum,
+    /// Schemas.
+    Schema,
+    /// Something else.
+    None,
+}
+
+/// What the cache of that number holds.
+pub fn watched_cache(cache: i32) -> Watched {
+    match u32::try_from(cache) {
+        Ok(c) if c == WATCHED_CACHES[0] => Watched::Type,
+        Ok(c) if c == WATCHED_CACHES[1] => Watched::Enum,
+        Ok(c) if c == WATCHED_CACHES[2] => Watched::Schema,
+        _ => Watched::None,
+    }
+}
+
+/// Does the role own the relation (or is it superuser)?
+pub fn owns_relation(relation: pg_sys::Oid, role: pg_sys::Oid) -> bool {
+    // SAFETY: looks up the catalog only.
+    unsafe {
+        #[cfg(pre_pg16)]
+        return pg_sys::pg_class_ownercheck(relation, role);
+        #[cfg(not(pre_pg16))]
+        pg_sys::object_ownercheck(pg_sys::RelationRelationId, relation, role)
+    }
+}
+
+/// The attribute of that number, from 1.
+///
+/// # Safety
+/// The descriptor must have it.
+pub unsafe fn attribute(
+    descriptor: pg_sys::TupleDesc,
+    number: i16,
+) -> *mut pg_sys::FormData_pg_attribute {
+    let index = usize::from(number.unsigned_abs()).saturating_sub(1);
+    // SAFETY: the caller promises that the descriptor has that many.
+    unsafe {
+        #[cfg(pre_pg18)]
+        return (*descriptor).attrs.as_mut_ptr().add(index);
+        #[cfg(not(pre_pg18))]
+        pg_sys::TupleDescAttr(descriptor, index as i32)
+    }
+}
+
+/// Ids and column numbers of catalogs whose headers the bindings leave out.
+pub mod catalog {
+    use pgrx::pg_sys::Oid;
+
+    /// An id that the server's headers fix.
+    const fn fixed(id: u32) -> Oid {
+        Oid::from_u32(id)
+    }
+
+    /// `pg_constraint`.
+    pub const CONSTRAINTS: Oid = fixed(2606);
+    /// Its index on `(conrelid, contypid, conname)`.
+    pub const CONSTRAINTS_BY_RELATION: Oid = fixed(2665);
+    /// `pg_attrdef`.
+    pub const DEFAULTS: Oid = fixed(2604);
+    /// Its index on `(adrelid, adnum)`.
+    pub const DEFAULTS_BY_COLUMN: Oid = fixed(2656);
+    /// `pg_depend`.
+    pub const DEPENDENCIES: Oid = fixed(2608);
+    /// Its index on `(classid, objid, objsubid)`.
+    pub const DEPENDENCIES_BY_DEPENDER: Oid = fixed(2673);
+    /// Its index on `(refclassid, refobjid, refobjsubid)`.
+    pub const DEPENDENCIES_BY_REFERENCE: Oid = fixed(2674);
+    /// `pg_sequence`.
+    pub const SEQUENCES: Oid = fixed(2224);
+    /// Its index on `seqrelid`.
+    pub const SEQUENCES_BY_RELATION: Oid = fixed(5002);
+    /// `pg_inherits`.
+    pub const INHERITANCE: Oid = fixed(2611);
+    /// Its index on `inhparent`.
+    pub const INHERITANCE_BY_PARENT: Oid = fixed(2187);
+    /// `pg_publication_rel`.
+    pub const PUBLICATION_RELATIONS: Oid = fixed(6106);
+    /// Its index on `(prrelid, prpubid)`.
+    pub const PUBLICATION_RELATIONS_BY_RELATION: Oid = fixed(6113);
+
+    /// Columns of `pg_constraint`.
+    pub mod constraint {
+        /// PostgreSQL 18 put `conenforced` before `convalidated`.
+        const SHIFT: u32 = if cfg!(pre_pg18) { 0 } else { 1 };
+        /// PostgreSQL 18 put `conperiod` before `conkey`.
+        const KEY_SHIFT: u32 = if cfg!(pre_pg18) { 0 } else { 2 };
+        /// `oid`.
+        pub const OID: u32 = 1;
+        /// `conname`.
+        pub const NAME: u32 = 2;
+        /// `contype`.
+        pub const KIND: u32 = 4;
+        /// `convalidated`.
+        pub const VALIDATED: u32 = 7 + SHIFT;
+        /// `conrelid`.
+        pub const RELATION: u32 = 8 + SHIFT;
+        /// `contypid`.
+        pub const DOMAIN: u32 = 9 + SHIFT;
+        /// `conindid`.
+        pub const INDEX: u32 = 10 + SHIFT;
+        /// `confrelid`.
+        pub const REFERENCED: u32 = 12 + SHIFT;
+        /// `confupdtype`.
+        pub const ON_UPDATE: u32 = 13 + SHIFT;
+        /// `confdeltype`.
+        pub const ON_DELETE: u32 = 14 + SHIFT;
+        /// `conkey`.
+        pub const COLUMNS: u32 = 19 + KEY_SHIFT;
+        /// `confkey`.
+        pub const REFERENCED_COLUMNS: u32 = 20 + KEY_SHIFT;
+    }
+
+    /// Columns of `pg_attrdef`.
+    pub mod default {
+        /// `oid`.
+        pub const OID: u32 = 1;
+        /// `adrelid`.
+        pub const RELATION: u32 = 2;
+        /// `adnum`.
+        pub const COLUMN: u32 = 3;
+        /// `adbin`.
+        pub const TREE: u32 = 4;
+    }
+
+    /// Columns of `pg_depend`.
+    pub mod dependency {
+        /// `classid`.
+        pub const CLASS: u32 = 1;
+        /// `objid`.
+        pub const OBJECT: u32 = 2;
+        /// `refclassid`.
+        pub const REFERENCED_CLASS: u32 = 4;
+        /// `refobjid`.
+        pub const REFERENCED: u32 = 5;
+        /// `refobjsubid`.
+        pub const REFERENCED_SUB_OBJECT: u32 = 6;
+        /// `deptype`.
+        pub const KIND: u32 = 7;
+    }
+
+    /// Columns of `pg_sequence`.
+    pub mod sequence {
+        /// `seqrelid`.
+        pub const RELATION: u32 = 1;
+        /// `seqtypid`.
+        pub const TYPE: u32 = 2;
+        /// `seqstart`.
+        pub const START: u32 = 3;
+        /// `seqincrement`.
+        pub const INCREMENT: u32 = 4;
+        /// `seqmax`.
+        pub const MAX: u32 = 5;
+        /// `seqmin`.
+        pub const MIN: u32 = 6;
+        /// `seqcache`.
+        pub const CACHE: u32 = 7;
+        /// `seqcycle`.
+        pub const CYCLE: u32 = 8;
+    }
+
+    /// Columns of `pg_inherits`.
+    pub mod inheritance {
+        /// `inhrelid`.
+        pub const CHILD: u32 = 1;
+        /// `inhparent`.
+        pub const PARENT: u32 = 2;
+    }
+
+    /// Columns of `pg_publication_rel`.
+    pub mod publication_relation {
+        /// `prpubid`.
+        pub const PUBLICATION: u32 = 2;
+        /// `prrelid`.
+        pub const RELATION: u32 = 3;
+    }
+}

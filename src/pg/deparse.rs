@@ -1,0 +1,48 @@
+//! SQL text of catalog entries, as the server prints it. All of it is to be called under canonical settings.
+
+use pgrx::{FromDatum, pg_sys};
+
+// `pg_proc.dat` fixes these; the bindings spell the constants of functions that end in `_OID` as something else.
+const PG_GET_EXPR: pg_sys::Oid = pg_sys::Oid::from_u32(1716);
+const PG_GET_CONSTRAINTDEF: pg_sys::Oid = pg_sys::Oid::from_u32(1387);
+const PG_GET_INDEXDEF: pg_sys::Oid = pg_sys::Oid::from_u32(1643);
+const PG_GET_INDEXDEF_COLUMN: pg_sys::Oid = pg_sys::Oid::from_u32(2507);
+
+/// Calls a built-in function of the server's that takes what `ruleutils.c` needs and returns text.
+fn text(function: pg_sys::Oid, arguments: &[pg_sys::Datum]) -> Option<String> {
+    let none = pg_sys::Oid::INVALID;
+    // SAFETY: built-in functions with that many arguments, none of them NULL. They return NULL only for objects
+    // that are gone, which OidFunctionCall reports as an error.
+    unsafe {
+        let datum = match *arguments {
+            [a] => pg_sys::OidFunctionCall1Coll(function, none, a),
+            [a, b] => pg_sys::OidFunctionCall2Coll(function, none, a, b),
+            [a, b, c] => pg_sys::OidFunctionCall3Coll(function, none, a, b, c),
+            _ => return None,
+        };
+        String::from_datum(datum, false)
+    }
+}
+
+/// A stored expression (`pg_node_tree`) over the columns of a relation.
+pub fn expression(tree: pg_sys::Datum, relation: pg_sys::Oid) -> Option<String> {
+    text(PG_GET_EXPR, &[tree, relation.into()])
+}
+
+/// A constraint without its name: `CHECK ((a > 0))`.
+pub fn constraint(id: pg_sys::Oid) -> Option<String> {
+    text(PG_GET_CONSTRAINTDEF, &[id.into()])
+}
+
+/// `CREATE INDEX …`.
+pub fn index(id: pg_sys::Oid) -> Option<String> {
+    text(PG_GET_INDEXDEF, &[id.into()])
+}
+
+/// A key column or expression of an index, from 1, without its direction.
+pub fn index_key(id: pg_sys::Oid, number: i32) -> Option<String> {
+    text(
+        PG_GET_INDEXDEF_COLUMN,
+        &[id.into(), number.into(), false.into()],
+    )
+}

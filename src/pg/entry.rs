@@ -1,0 +1,197 @@
+//! The border to the server: SQL-callable functions, and errors that keep every field.
+//!
+//! An error that crosses pgrx's guard loses its object fields. So each function that Postgres calls is a bare frame
+//! without anything to drop: it runs the guarded Rust body, which hands back either a datum or an `ErrorData`, and
+//! throws the latter itself.
+
+use std::ffi::CString;
+
+use pgrx::pg_sys;
+
+use crate::error::Error;
+
+/// What a guarded body hands to its bare frame; plain data, so that Postgres may jump over the frame.
+#[derive(Clone, Copy)]
+pub struct Outcome {
+    datum: pg_sys::Datum,
+    error: *mut pg_sys::ErrorData,
+}
+
+unsafe extern "C-unwind" {
+    /// `elog.c`: throws a copy of the error. Declared here without pgrx's wrapper, which would catch it again.
+    fn ThrowErrorData(edata: *mut pg_sys::ErrorData);
+}
+
+/// Runs `body` under pgrx's guard and turns its error into one that [`finish`] can throw.
+///
+/// # Safety
+/// To be called only from a frame without destructors, as the guard demands.
+pub unsafe fn guarded(body: impl FnOnce() -> Result<pg_sys::Datum, Error>) -> Outcome {
+    // SAFETY: the caller promises the kind of frame that the guard needs.
+    unsafe {
+        pg_sys::panic::pgrx_extern_c_guard(move || match body() {
+            Ok(datum) => Outcome {
+                datum,
+                error: std::ptr::null_mut(),
+            },
+            Err(error) => Outcome {
+                datum: pg_sys::Datum::null(),
+                error: error_data(&error),
+            },
+        })
+    }
+}
+
+/// Returns the datum, or throws the error.
+///
+/// # Safety
+/// To be called only from a frame without destructors: throwing jumps over it.
+pub unsafe fn finish(outcome: Outcome) -> pg_sys::Datum {
+    if !outcome.error.is_null() {
+        // SAFETY: `error` was made by `error_data`; ThrowErrorData copies it.
+        unsafe { ThrowErrorData(outcome.error) };
+    }
+    outcome.datum
+}
+
+/// Defines the SQL-callable C function `$name` around a Rust function `fn(&Call) -> Result<Datum, Error>`.
+macro_rules! entry {
+    ($name:ident, $info:ident, $body:path) => {
+        #[doc = concat!("[`", stringify!($body), "`]")]
+        ///
+        /// # Safety
+        /// For the server's function manager to call.
+        #[unsafe(no_mangle)]
+        pub unsafe extern "C-unwind" fn $name(
+            fcinfo: pgrx::pg_sys::FunctionCallInfo,
+        ) -> pgrx::pg_sys::Datum {
+            // SAFETY: this frame holds nothing that has a destructor.
+            unsafe {
+                $crate::pg::entry::finish($crate::pg::entry::guarded(|| {
+                    $body(&$crate::pg::entry::Call::new(fcinfo))
+                }))
+            }
+        }
+
+        /// Tells the server that the function uses the version 1 calling convention.
+        #[unsafe(no_mangle)]
+        pub extern "C" fn $info() -> &'static pgrx::pg_sys::Pg_finfo_record {
+            const V1: pgrx::pg_sys::Pg_finfo_record =
+                pgrx::pg_sys::Pg_finfo_record { api_version: 1 };
+            &V1
+        }
+    };
+}
+pub(crate) use entry;
+pub use pgrx::pg_sys::Datum;
+
+/// The arguments of one call from SQL.
+pub struct Call {
+    fcinfo: pg_sys::FunctionCallInfo,
+}
+
+impl Call {
+    /// # Safety
+    /// `fcinfo` must be the one of the running call.
+    pub unsafe fn new(fcinfo: pg_sys::FunctionCallInfo) -> Self {
+        Self { fcinfo }
+    }
+
+    /// Argument number `n`, from 0; `None` for NULL.
+    pub fn arg<T: pgrx::FromDatum>(&self, n: usize) -> Option<T> {
+        // SAFETY: the types of the arguments are those of the SQL declaration of the same name.
+        unsafe { pgrx::fcinfo::pg_getarg::<T>(self.fcinfo, n) }
+    }
+
+    /// What an event trigger is called about; `None` if the call is something else.
+    pub fn event(&self) -> Option<crate::pg::event::Event> {
+        // SAFETY: fcinfo is that of the running call.
+        unsafe { crate::pg::event::Event::of(self.fcinfo) }
+    }
+}
+
+/// `void`.
+pub fn void() -> pg_sys::Datum {
+    pg_sys::Datum::from(0)
+}
+
+fn copied(text: &str) -> *mut std::ffi::c_char {
+    let text = CString::new(text.replace('\0', "")).unwrap_or_default();
+    // SAFETY: pstrdup copies into the current memory context, which outlives the throw.
+    unsafe { pg_sys::pstrdup(text.as_ptr()) }
+}
+
+fn optional(text: &Option<String>) -> *mut std::ffi::c_char {
+    text.as_deref().map_or(std::ptr::null_mut(), copied)
+}
+
+fn error_data(error: &Error) -> *mut pg_sys::ErrorData {
+    // SAFETY: palloc0 gives zeroed memory of the right size; all-zero is a valid ErrorData.
+    unsafe {
+        let data: *mut pg_sys::ErrorData = pg_sys::palloc0(size_of::<pg_sys::ErrorData>()).cast();
+        (*data).elevel = pgrx::PgLogLevel::ERROR as i32;
+        (*data).sqlerrcode = error.sqlstate.code();
+        (*data).message = copied(&error.message);
+        (*data).detail = optional(&error.detail);
+        (*data).hint = optional(&error.hint);
+        (*data).schema_name = optional(&error.schema);
+        (*data).table_name = optional(&error.table);
+        (*data).column_name = optional(&error.column);
+        (*data).datatype_name = optional(&error.datatype);
+        (*data).constraint_name = optional(&error.constraint);
+        (*data).filename = c"electric".as_ptr();
+        (*data).funcname = c"electric".as_ptr();
+        data
+    }
+}
+
+/// Sends a NOTICE to the client.
+pub fn notice(message: &str) {
+    pgrx::notice!("{message}");
+}
+
+/// Sends a NOTICE with a hint to the client.
+pub fn notice_with_hint(message: &str, hint: &str) {
+    pgrx::pg_sys::panic::ErrorReport::new(
+        pgrx::PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION,
+        message.to_owned(),
+        "notice",
+    )
+    .set_hint(hint.to_owned())
+    .report(pgrx::PgLogLevel::NOTICE);
+}
+
+impl Call {
+    /// The row that a row trigger hands on: the new one for UPDATE, the old one for DELETE; null for statements.
+    pub fn trigger_row(&self) -> pg_sys::Datum {
+        // SAFETY: the context of a trigger call is TriggerData.
+        unsafe {
+            let context = (*self.fcinfo).context;
+            if context.is_null() || !pgrx::is_a(context, pg_sys::NodeTag::T_TriggerData) {
+                return void();
+            }
+            let data: *mut pg_sys::TriggerData = context.cast();
+            let is_update =
+                (*data).tg_event & pg_sys::TRIGGER_EVENT_OPMASK == pg_sys::TRIGGER_EVENT_UPDATE;
+            let row = if is_update {
+                (*data).tg_newtuple
+            } else {
+                (*data).tg_trigtuple
+            };
+            pg_sys::Datum::from(row)
+        }
+    }
+
+    /// The table that a trigger is on.
+    pub fn trigger_table(&self) -> Option<String> {
+        // SAFETY: as above; the relation is open while its trigger runs.
+        unsafe {
+            let context = (*self.fcinfo).context;
+            if context.is_null() || !pgrx::is_a(context, pg_sys::NodeTag::T_TriggerData) {
+                return None;
+            }
+            let data: *mut pg_sys::TriggerData = context.cast();
+            super::names::relation_name((*(*data).tg_relation).rd_id)
+        }
+    }
+}

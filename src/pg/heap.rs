@@ -1,0 +1,425 @@
+//! Rows of catalogs and of our own tables, read and written without the executor.
+//!
+//! Scans use a snapshot of the moment, not the transaction's: under REPEATABLE READ the latter is older than the
+//! catalog and would show changes that are someone else's, already recorded. No privileges are checked and no
+//! triggers fire, so that a migration needs no rights on the `electric` schema.
+
+use std::ffi::CStr;
+
+use pgrx::{FromDatum, IntoDatum, pg_sys};
+
+use super::names::from_server;
+
+/// An equality condition on a column of the index that is scanned.
+pub struct Key {
+    column: u32,
+    procedure: pg_sys::Oid,
+    value: pg_sys::Datum,
+}
+
+impl Key {
+    /// `column = oid`.
+    pub fn oid(column: u32, value: pg_sys::Oid) -> Self {
+        Key {
+            column,
+            procedure: pg_sys::Oid::from(pg_sys::F_OIDEQ),
+            value: value.into(),
+        }
+    }
+
+    /// `column = smallint`.
+    pub fn int2(column: u32, value: i16) -> Self {
+        Key {
+            column,
+            procedure: pg_sys::Oid::from(pg_sys::F_INT2EQ),
+            value: value.into(),
+        }
+    }
+
+    /// `column = integer`, for `int4` columns.
+    pub fn int4(column: u32, value: i32) -> Self {
+        Key {
+            column,
+            procedure: pg_sys::Oid::from(pg_sys::F_INT4EQ),
+            value: value.into(),
+        }
+    }
+
+    /// `column = bigint`.
+    pub fn int8(column: u32, value: i64) -> Self {
+        Key {
+            column,
+            procedure: pg_sys::Oid::from(pg_sys::F_INT8EQ),
+            value: value.into(),
+        }
+    }
+
+    /// `column = text`.
+    pub fn text(column: u32, value: &str) -> Self {
+        Key {
+            column,
+            procedure: pg_sys::Oid::from(pg_sys::F_TEXTEQ),
+            value: text(value),
+        }
+    }
+}
+
+/// A row under the scan.
+pub struct Row {
+    tuple: pg_sys::HeapTuple,
+    descriptor: pg_sys::TupleDesc,
+}
+
+impl Row {
+    /// The datum of that column; `None` for NULL.
+    pub fn datum(&self, column: u32) -> Option<pg_sys::Datum> {
+        let mut null = false;
+        // SAFETY: the tuple belongs to the descriptor; column numbers come from the server's headers or from the
+        // definition of our own tables.
+        let datum =
+            unsafe { pg_sys::heap_getattr(self.tuple, column as i32, self.descriptor, &mut null) };
+        (!null).then_some(datum)
+    }
+
+    /// The value of that column; `None` for NULL.
+    pub fn get<T: FromDatum>(&self, column: u32) -> Option<T> {
+        // SAFETY: callers ask for the Rust type of the column's SQL type.
+        self.datum(column)
+            .and_then(|datum| unsafe { T::from_datum(datum, false) })
+    }
+
+    /// The oid in that column, or the invalid one.
+    pub fn oid(&self, column: u32) -> pg_sys::Oid {
+        self.get(column).unwrap_or(pg_sys::Oid::INVALID)
+    }
+
+    /// The `name` in that column.
+    pub fn name(&self, column: u32) -> String {
+        // SAFETY: a NameData is a nul-terminated string.
+        self.datum(column).map_or_else(String::new, |datum| unsafe {
+            from_server(CStr::from_ptr(datum.cast_mut_ptr()).to_bytes())
+        })
+    }
+
+    /// The `"char"` in that column.
+    pub fn char(&self, column: u32) -> u8 {
+        self.get::<i8>(column).unwrap_or(0) as u8
+    }
+
+    /// The boolean in that column.
+    pub fn bool(&self, column: u32) -> bool {
+        self.get(column).unwrap_or(false)
+    }
+
+    /// The numbers of an `int2vector` or `int2[]` column.
+    pub fn int2s(&self, column: u32) -> Vec<i16> {
+        self.get::<pgrx::Array<i16>>(column)
+            .map_or_else(Vec::new, |array| array.iter().flatten().collect())
+    }
+}
+
+/// All rows that match, in no particular order.
+pub fn scan<T>(
+    relation: pg_sys::Oid,
+    index: pg_sys::Oid,
+    keys: &[Key],
+    mut each: impl FnMut(&Row) -> T,
+) -> Vec<T> {
+    let mut found = Vec::new();
+    // SAFETY: relation and index belong together; the tuple is used before the next is fetched.
+    unsafe {
+        let table = pg_sys::table_open(relation, pg_sys::AccessShareLock as i32);
+        let mut keys = scan_keys(keys);
+        let scan = pg_sys::systable_beginscan(
+            table,
+            index,
+            index != pg_sys::Oid::INVALID,
+            std::ptr::null_mut(),
+            keys.len() as i32,
+            keys.as_mut_ptr(),
+        );
+        loop {
+            let tuple = pg_sys::systable_getnext(scan);
+            if tuple.is_null() {
+                break;
+            }
+            found.push(each(&Row {
+                tuple,
+                descriptor: (*table).rd_att,
+            }));
+        }
+        pg_sys::systable_endscan(scan);
+        pg_sys::table_close(table, pg_sys::AccessShareLock as i32);
+    }
+    found
+}
+
+/// The row that comes last in the index.
+pub fn last<T>(relation: pg_sys::Oid, index: pg_sys::Oid, of: impl FnOnce(&Row) -> T) -> Option<T> {
+    let mut of = Some(of);
+    let mut found = None;
+    ordered(
+        relation,
+        index,
+        &[],
+        pg_sys::ScanDirection::BackwardScanDirection,
+        |row| {
+            found = of.take().map(|of| of(row));
+            false
+        },
+    );
+    found
+}
+
+/// The rows that match, in the order of the index.
+pub fn scan_ordered<T>(
+    relation: pg_sys::Oid,
+    index: pg_sys::Oid,
+    keys: &[Key],
+    mut each: impl FnMut(&Row) -> T,
+) -> Vec<T> {
+    let mut found = Vec::new();
+    ordered(
+        relation,
+        index,
+        keys,
+        pg_sys::ScanDirection::ForwardScanDirection,
+        |row| {
+            found.push(each(row));
+            true
+        },
+    );
+    found
+}
+
+/// Calls `each` row in the order of the index, until it says `false`.
+fn ordered(
+    relation: pg_sys::Oid,
+    index: pg_sys::Oid,
+    keys: &[Key],
+    direction: pg_sys::ScanDirection::Type,
+    mut each: impl FnMut(&Row) -> bool,
+) {
+    // SAFETY: as in `scan`; the snapshot is registered as long as the scan lasts.
+    unsafe {
+        let table = pg_sys::table_open(relation, pg_sys::AccessShareLock as i32);
+        let index = pg_sys::index_open(index, pg_sys::AccessShareLock as i32);
+        let snapshot = pg_sys::RegisterSnapshot(pg_sys::GetLatestSnapshot());
+        let mut keys = scan_keys(keys);
+        let scan = pg_sys::systable_beginscan_ordered(
+            table,
+            index,
+            snapshot,
+            keys.len() as i32,
+            keys.as_mut_ptr(),
+        );
+        loop {
+            let tuple = pg_sys::systable_getnext_ordered(scan, direction);
+            if tuple.is_null()
+                || !each(&Row {
+                    tuple,
+                    descriptor: (*table).rd_att,
+                })
+            {
+                break;
+            }
+        }
+        pg_sys::systable_endscan_ordered(scan);
+        pg_sys::UnregisterSnapshot(snapshot);
+        pg_sys::index_close(index, pg_sys::AccessShareLock as i32);
+        pg_sys::table_close(table, pg_sys::AccessShareLock as i32);
+    }
+}
+
+/// Adds a row; `None` is NULL. One value per column of the table.
+pub fn insert(relation: pg_sys::Oid, values: &[Option<pg_sys::Datum>]) {
+    // SAFETY: the values match the table's columns, which only we define; the indexes of our tables are plain.
+    unsafe {
+        let table = pg_sys::table_open(relation, pg_sys::RowExclusiveLock as i32);
+        let (mut datums, mut nulls) = split(values);
+        let tuple =
+            pg_sys::heap_form_tuple((*table).rd_att, datums.as_mut_ptr(), nulls.as_mut_ptr());
+        pg_sys::CatalogTupleInsert(table, tuple);
+        pg_sys::heap_freetuple(tuple);
+        pg_sys::table_close(table, pg_sys::RowExclusiveLock as i32);
+    }
+}
+
+/// Replaces the rows that match by `values`; says how many there were.
+pub fn update(
+    relation: pg_sys::Oid,
+    index: pg_sys::Oid,
+    keys: &[Key],
+    values: &[Option<pg_sys::Datum>],
+) -> usize {
+    change(relation, index, keys, |table, old| {
+        let (mut datums, mut nulls) = split(values);
+        // SAFETY: as in `insert`; `old` is the tuple under the scan.
+        unsafe {
+            let tuple =
+                pg_sys::heap_form_tuple((*table).rd_att, datums.as_mut_ptr(), nulls.as_mut_ptr());
+            (*tuple).t_self = (*old).t_self;
+            pg_sys::CatalogTupleUpdate(table, &mut (*tuple).t_self, tuple);
+            pg_sys::heap_freetuple(tuple);
+        }
+    })
+}
+
+/// Removes the rows that match; says how many there were.
+pub fn delete(relation: pg_sys::Oid, index: pg_sys::Oid, keys: &[Key]) -> usize {
+    change(relation, index, keys, |table, old| {
+        // SAFETY: `old` is the tuple under the scan.
+        unsafe { pg_sys::CatalogTupleDelete(table, &mut (*old).t_self) }
+    })
+}
+
+fn change(
+    relation: pg_sys::Oid,
+    index: pg_sys::Oid,
+    keys: &[Key],
+    mut each: impl FnMut(pg_sys::Relation, pg_sys::HeapTuple),
+) -> usize {
+    // SAFETY: as in `scan`; the tuples are copied before the table changes under the scan.
+    unsafe {
+        let table = pg_sys::table_open(relation, pg_sys::RowExclusiveLock as i32);
+        let mut keys = scan_keys(keys);
+        let scan = pg_sys::systable_beginscan(
+            table,
+            index,
+            true,
+            std::ptr::null_mut(),
+            keys.len() as i32,
+            keys.as_mut_ptr(),
+        );
+        let mut tuples = Vec::new();
+        loop {
+            let tuple = pg_sys::systable_getnext(scan);
+            if tuple.is_null() {
+                break;
+            }
+            tuples.push(pg_sys::heap_copytuple(tuple));
+        }
+        pg_sys::systable_endscan(scan);
+        for tuple in &tuples {
+            each(table, *tuple);
+            pg_sys::heap_freetuple(*tuple);
+        }
+        pg_sys::table_close(table, pg_sys::RowExclusiveLock as i32);
+        tuples.len()
+    }
+}
+
+fn split(values: &[Option<pg_sys::Datum>]) -> (Vec<pg_sys::Datum>, Vec<bool>) {
+    values
+        .iter()
+        .map(|value| (value.unwrap_or(pg_sys::Datum::from(0)), value.is_none()))
+        .unzip()
+}
+
+unsafe fn scan_keys(keys: &[Key]) -> Vec<pg_sys::ScanKeyData> {
+    keys.iter()
+        .map(|key| {
+            let mut data = pg_sys::ScanKeyData::default();
+            // SAFETY: fills the struct it is given.
+            unsafe {
+                pg_sys::ScanKeyInit(
+                    &mut data,
+                    key.column as pg_sys::AttrNumber,
+                    pg_sys::BTEqualStrategyNumber as pg_sys::StrategyNumber,
+                    key.procedure,
+                    key.value,
+                );
+            }
+            data
+        })
+        .collect()
+}
+
+/// The row of a system cache with that key.
+pub fn cached<T>(cache: u32, key: pg_sys::Datum, of: impl FnOnce(&CachedRow) -> T) -> Option<T> {
+    // SAFETY: the tuple is released after its last use.
+    unsafe {
+        let tuple = pg_sys::SearchSysCache1(cache as i32, key);
+        if tuple.is_null() {
+            return None;
+        }
+        let found = of(&CachedRow { cache, tuple });
+        pg_sys::ReleaseSysCache(tuple);
+        Some(found)
+    }
+}
+
+/// A row of a system cache.
+pub struct CachedRow {
+    cache: u32,
+    tuple: pg_sys::HeapTuple,
+}
+
+impl CachedRow {
+    /// The value of that column; `None` for NULL.
+    pub fn get<T: FromDatum>(&self, column: u32) -> Option<T> {
+        // SAFETY: callers ask for the Rust type of the column's SQL type.
+        self.datum(column)
+            .and_then(|datum| unsafe { T::from_datum(datum, false) })
+    }
+
+    /// The datum of that column; `None` for NULL.
+    pub fn datum(&self, column: u32) -> Option<pg_sys::Datum> {
+        let mut null = false;
+        // SAFETY: the tuple came from this cache.
+        let datum = unsafe {
+            pg_sys::SysCacheGetAttr(
+                self.cache as i32,
+                self.tuple,
+                column as pg_sys::AttrNumber,
+                &mut null,
+            )
+        };
+        (!null).then_some(datum)
+    }
+
+    /// The oid in that column, or the invalid one.
+    pub fn oid(&self, column: u32) -> pg_sys::Oid {
+        self.get(column).unwrap_or(pg_sys::Oid::INVALID)
+    }
+
+    /// The `name` in that column.
+    pub fn name(&self, column: u32) -> String {
+        // SAFETY: a NameData is a nul-terminated string.
+        self.datum(column).map_or_else(String::new, |datum| unsafe {
+            from_server(CStr::from_ptr(datum.cast_mut_ptr()).to_bytes())
+        })
+    }
+
+    /// The `"char"` in that column.
+    pub fn char(&self, column: u32) -> u8 {
+        self.get::<i8>(column).unwrap_or(0) as u8
+    }
+
+    /// The boolean in that column.
+    pub fn bool(&self, column: u32) -> bool {
+        self.get(column).unwrap_or(false)
+    }
+}
+
+/// A `text` datum.
+pub fn text(value: &str) -> pg_sys::Datum {
+    value.into_datum().unwrap_or(pg_sys::Datum::from(0))
+}
+
+/// A `text[]` datum.
+pub fn texts(values: &[String]) -> pg_sys::Datum {
+    values
+        .to_vec()
+        .into_datum()
+        .unwrap_or(pg_sys::Datum::from(0))
+}
+
+/// A `jsonb` datum from JSON text.
+pub fn jsonb(json: &str) -> pg_sys::Datum {
+    let json = std::ffi::CString::new(json).unwrap_or_default();
+    let argument = Some(pg_sys::Datum::from(json.as_ptr()));
+    // SAFETY: jsonb_in takes a C string and returns a jsonb.
+    unsafe { pgrx::direct_function_call_as_datum(pg_sys::jsonb_in, &[argument]) }
+        .unwrap_or(pg_sys::Datum::from(0))
+}

@@ -1,0 +1,174 @@
+//! The utility hook: remembers the text of the statement that runs, and nothing else.
+//!
+//! The frame has nothing to drop and no guard, so that the server's errors pass through it untouched. (Through pgrx's
+//! boundary every error of every utility statement would lose its cursor position and its object fields.)
+
+use std::cell::Cell;
+use std::ffi::{CStr, c_char};
+
+use pgrx::pg_sys;
+
+/// The statement that a frame of the hook runs. Lives on the C stack, in the frame of [`process_utility`].
+struct Statement {
+    text: *const c_char,
+    location: i32,
+    length: i32,
+}
+
+/// The server runs one thread per backend; nothing here is ever shared.
+struct Local<T>(Cell<T>);
+// SAFETY: a backend has a single thread.
+unsafe impl<T> Sync for Local<T> {}
+
+static PREVIOUS: Local<pg_sys::ProcessUtility_hook_type> = Local(Cell::new(None));
+static CURRENT: Local<*const Statement> = Local(Cell::new(std::ptr::null()));
+
+unsafe extern "C-unwind" {
+    /// `utility.c`, without pgrx's wrapper: errors of the statement are not ours to catch.
+    #[allow(clashing_extern_declarations)]
+    fn standard_ProcessUtility(
+        pstmt: *mut pg_sys::PlannedStmt,
+        query_string: *const c_char,
+        read_only_tree: bool,
+        context: pg_sys::ProcessUtilityContext::Type,
+        params: pg_sys::ParamListInfo,
+        query_env: *mut pg_sys::QueryEnvironment,
+        dest: *mut pg_sys::DestReceiver,
+        completion: *mut pg_sys::QueryCompletion,
+    );
+}
+
+/// Puts the hook in front of those that are there.
+pub fn init() {
+    // SAFETY: called once, by _PG_init.
+    unsafe {
+        PREVIOUS.0.set(pg_sys::ProcessUtility_hook);
+        pg_sys::ProcessUtility_hook = Some(process_utility);
+    }
+}
+
+/// Forgets the statement; after an error its frame is gone.
+pub fn forget() {
+    CURRENT.0.set(std::ptr::null());
+}
+
+#[allow(ffi_unwind_calls)]
+unsafe extern "C-unwind" fn process_utility(
+    pstmt: *mut pg_sys::PlannedStmt,
+    query_string: *const c_char,
+    read_only_tree: bool,
+    context: pg_sys::ProcessUtilityContext::Type,
+    params: pg_sys::ParamListInfo,
+    query_env: *mut pg_sys::QueryEnvironment,
+    dest: *mut pg_sys::DestReceiver,
+    completion: *mut pg_sys::QueryCompletion,
+) {
+    // SAFETY: `pstmt` is the statement to run; the pointer kept in CURRENT is put back before this frame ends, or
+    // dropped by the transaction callbacks if an error jumps over it.
+    unsafe {
+        let outer = CURRENT.0.get();
+        let statement = Statement {
+            text: query_string,
+            location: (*pstmt).stmt_location,
+            length: (*pstmt).stmt_len,
+        };
+        // The parts of one statement (CREATE SCHEMA's tables, a serial column's sequence) are run as subcommands:
+        // what was issued is the whole.
+        if context != pg_sys::ProcessUtilityContext::PROCESS_UTILITY_SUBCOMMAND {
+            CURRENT.0.set(&statement);
+        }
+        match PREVIOUS.0.get() {
+            Some(previous) => previous(
+                pstmt,
+                query_string,
+                read_only_tree,
+                context,
+                params,
+                query_env,
+                dest,
+                completion,
+            ),
+            None => standard_ProcessUtility(
+                pstmt,
+                query_string,
+                read_only_tree,
+                context,
+                params,
+                query_env,
+                dest,
+                completion,
+            ),
+        }
+        CURRENT.0.set(outer);
+    }
+}
+
+/// The text of the statement that runs, alone, as it was issued.
+///
+/// In a backend whose first command loaded the library the hook was not there when that command began; then the
+/// portal that runs, or the context that the procedural language reports, has the text.
+pub fn statement_text() -> Option<String> {
+    // SAFETY: CURRENT points to a frame that is still running; ActivePortal is valid while a portal runs.
+    unsafe {
+        let current = CURRENT.0.get();
+        if !current.is_null() && !(*current).text.is_null() {
+            return Some(slice(
+                (*current).text,
+                (*current).location,
+                (*current).length,
+            ));
+        }
+        if let Some(text) = text_from_context() {
+            return Some(text);
+        }
+        let portal = pg_sys::ActivePortal;
+        if portal.is_null() || (*portal).sourceText.is_null() {
+            return None;
+        }
+        let statements = (*portal).stmts;
+        if !statements.is_null() && (*statements).length == 1 {
+            let statement: *mut pg_sys::PlannedStmt = (*(*statements).elements).ptr_value.cast();
+            return Some(slice(
+                (*portal).sourceText,
+                (*statement).stmt_location,
+                (*statement).stmt_len,
+            ));
+        }
+        Some(slice((*portal).sourceText, -1, 0))
+    }
+}
+
+/// A statement that a procedural language runs is quoted in the first line of the error context.
+unsafe fn text_from_context() -> Option<String> {
+    // SAFETY: GetErrorContextStack runs the context callbacks as an error would, and returns a C string.
+    unsafe {
+        if pg_sys::error_context_stack.is_null() {
+            return None;
+        }
+        let context = pg_sys::GetErrorContextStack();
+        if context.is_null() {
+            return None;
+        }
+        let context = String::from_utf8_lossy(CStr::from_ptr(context).to_bytes()).into_owned();
+        let start = context.find('"')? + 1;
+        let before = &context[..start];
+        // Other frames (a function's name, say) begin with other words; only SPI quotes a statement first.
+        if !before.starts_with("SQL statement") {
+            return None;
+        }
+        let end = context.find("\"\n").unwrap_or(context.rfind('"')?);
+        context.get(start..end).map(str::to_owned)
+    }
+}
+
+unsafe fn slice(text: *const c_char, location: i32, length: i32) -> String {
+    // SAFETY: the caller passes a C string that a running statement owns.
+    let bytes = unsafe { CStr::from_ptr(text) }.to_bytes();
+    let start = usize::try_from(location).unwrap_or(0).min(bytes.len());
+    let end = match usize::try_from(length) {
+        Ok(n) if n > 0 => (start + n).min(bytes.len()),
+        _ => bytes.len(),
+    };
+    let text = crate::pg::names::from_server(&bytes[start..end]);
+    text.trim().trim_end_matches(';').trim_end().to_owned()
+}

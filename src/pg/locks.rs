@@ -1,0 +1,26 @@
+//! The one lock of our own: transactions that migrate go one after the other.
+
+use pgrx::pg_sys;
+
+/// Waits until no other transaction migrates, and keeps others out until this one ends.
+///
+/// The lock is on the extension as an object: no ordinary role can take it by itself, `lock_timeout` and deadlock
+/// detection apply, and DROP EXTENSION waits for migrations that run.
+pub fn migrations() {
+    let extension = super::names::extension_id(c"electric");
+    // SAFETY: takes a lock that the end of the transaction releases.
+    unsafe {
+        pg_sys::LockDatabaseObject(
+            pg_sys::ExtensionRelationId,
+            extension,
+            0,
+            pg_sys::ExclusiveLock as pg_sys::LOCKMODE,
+        )
+    }
+}
+
+/// Locks a table against all schema changes; the way REPLICA IDENTITY itself does.
+pub fn table(relation: pg_sys::Oid) {
+    // SAFETY: takes a lock that the end of the transaction releases.
+    unsafe { pg_sys::LockRelationOid(relation, pg_sys::AccessExclusiveLock as pg_sys::LOCKMODE) }
+}

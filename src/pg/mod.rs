@@ -1,0 +1,19 @@
+//! Everything that touches the server's memory: each `unsafe` of the extension is in here, behind safe functions.
+#![allow(unsafe_code)]
+
+pub mod compat;
+pub mod deparse;
+pub mod entry;
+pub mod event;
+pub mod expression;
+pub mod functions;
+pub mod heap;
+pub mod hook;
+pub mod locks;
+pub mod names;
+pub mod relation;
+pub mod session;
+pub mod spi;
+pub mod touched;
+pub mod types;
+pub mod xact;

@@ -1,0 +1,228 @@
+//! Facts about relations, from `pg_class` and what hangs on it.
+
+use pgrx::pg_sys;
+
+use super::compat::catalog as c;
+use super::heap::{self, CachedRow, Key, cached};
+
+/// What `pg_class` says of a relation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Class {
+    /// The relation's name.
+    pub name: String,
+    /// Its schema.
+    pub schema: pg_sys::Oid,
+    /// `relkind`.
+    pub kind: u8,
+    /// `relpersistence`.
+    pub persistence: u8,
+    /// Whether it is a partition of another table.
+    pub is_partition: bool,
+    /// `relreplident`.
+    pub replica_identity: u8,
+    /// `relnatts`.
+    pub columns: i16,
+}
+
+/// The class row of a relation; `None` if it is gone.
+pub fn class(relation: pg_sys::Oid) -> Option<Class> {
+    use pg_sys::*;
+    cached(
+        SysCacheIdentifier::RELOID as u32,
+        relation.into(),
+        |row: &CachedRow| Class {
+            name: row.name(Anum_pg_class_relname),
+            schema: row.oid(Anum_pg_class_relnamespace),
+            kind: row.char(Anum_pg_class_relkind),
+            persistence: row.char(Anum_pg_class_relpersistence),
+            is_partition: row.bool(Anum_pg_class_relispartition),
+            replica_identity: row.char(Anum_pg_class_relreplident),
+            columns: row.get(Anum_pg_class_relnatts).unwrap_or(0),
+        },
+    )
+}
+
+/// The table that an index belongs to; `None` if the relation is no index.
+pub fn table_of_index(index: pg_sys::Oid) -> Option<pg_sys::Oid> {
+    cached(
+        pg_sys::SysCacheIdentifier::INDEXRELID as u32,
+        index.into(),
+        |row: &CachedRow| row.oid(pg_sys::Anum_pg_index_indrelid),
+    )
+}
+
+/// The children of a table or partitioned table.
+pub fn children(relation: pg_sys::Oid) -> Vec<pg_sys::Oid> {
+    heap::scan(
+        c::INHERITANCE,
+        c::INHERITANCE_BY_PARENT,
+        &[Key::oid(c::inheritance::PARENT, relation)],
+        |row| row.oid(c::inheritance::CHILD),
+    )
+}
+
+/// Whether the relation is itself a member of the publication.
+pub fn is_published(relation: pg_sys::Oid, publication: pg_sys::Oid) -> bool {
+    heap::scan(
+        c::PUBLICATION_RELATIONS,
+        c::PUBLICATION_RELATIONS_BY_RELATION,
+        &[Key::oid(c::publication_relation::RELATION, relation)],
+        |row| row.oid(c::publication_relation::PUBLICATION),
+    )
+    .contains(&publication)
+}
+
+/// An object that another depends on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dependency {
+    /// The catalog it is in.
+    pub class: pg_sys::Oid,
+    /// Its id.
+    pub object: pg_sys::Oid,
+    /// The column, where it is one.
+    pub column: i32,
+}
+
+/// What the object depends on, the server's own objects left out.
+pub fn dependencies(class: pg_sys::Oid, object: pg_sys::Oid) -> Vec<Dependency> {
+    heap::scan(
+        c::DEPENDENCIES,
+        c::DEPENDENCIES_BY_DEPENDER,
+        &[
+            Key::oid(c::dependency::CLASS, class),
+            Key::oid(c::dependency::OBJECT, object),
+        ],
+        |row| Dependency {
+            class: row.oid(c::dependency::REFERENCED_CLASS),
+            object: row.oid(c::dependency::REFERENCED),
+            column: row.get(c::dependency::REFERENCED_SUB_OBJECT).unwrap_or(0),
+        },
+    )
+}
+
+/// The sequence that a column owns (`serial`) or is made of (identity): its id, and whether it is an identity's.
+pub fn owned_sequence(relation: pg_sys::Oid, column: i16) -> Option<(pg_sys::Oid, bool)> {
+    heap::scan(
+        c::DEPENDENCIES,
+        c::DEPENDENCIES_BY_REFERENCE,
+        &[
+            Key::oid(c::dependency::REFERENCED_CLASS, pg_sys::RelationRelationId),
+            Key::oid(c::dependency::REFERENCED, relation),
+            Key::int4(c::dependency::REFERENCED_SUB_OBJECT, column.into()),
+        ],
+        |row| {
+            let kind = row.char(c::dependency::KIND);
+            let object = row.oid(c::dependency::OBJECT);
+            (row.oid(c::dependency::CLASS) == pg_sys::RelationRelationId
+                && (kind == b'a' || kind == b'i'))
+                .then_some((object, kind == b'i'))
+        },
+    )
+    .into_iter()
+    .flatten()
+    .find(|(id, _)| class(*id).is_some_and(|class| class.kind == b'S'))
+}
+
+/// The parameters of a sequence.
+pub fn sequence(id: pg_sys::Oid, owned: bool) -> Option<electric_schema::model::Sequence> {
+    let class = class(id)?;
+    let schema = super::names::schema_name(class.schema)?;
+    heap::scan(
+        c::SEQUENCES,
+        c::SEQUENCES_BY_RELATION,
+        &[Key::oid(c::sequence::RELATION, id)],
+        |row| {
+            let number = |column| row.get::<i64>(column).unwrap_or(0);
+            electric_schema::model::Sequence {
+                schema: schema.clone(),
+                name: class.name.clone(),
+                data_type: match row.oid(c::sequence::TYPE) {
+                    pg_sys::INT2OID => "smallint",
+                    pg_sys::INT4OID => "integer",
+                    _ => "bigint",
+                }
+                .to_owned(),
+                start: number(c::sequence::START),
+                increment: number(c::sequence::INCREMENT),
+                min: number(c::sequence::MIN),
+                max: number(c::sequence::MAX),
+                cache: number(c::sequence::CACHE),
+                cycle: row.bool(c::sequence::CYCLE),
+                owned,
+            }
+        },
+    )
+    .into_iter()
+    .next()
+}
+
+/// The storage options of a relation as `pg_get_indexdef` prints them between `WITH (` and `)`.
+pub fn storage_options(id: pg_sys::Oid) -> Option<String> {
+    let options: Vec<String> = cached(
+        pg_sys::SysCacheIdentifier::RELOID as u32,
+        id.into(),
+        |row: &CachedRow| row.get::<Vec<String>>(pg_sys::Anum_pg_class_reloptions),
+    )??;
+    let flat: Vec<String> = options
+        .iter()
+        .map(|option| {
+            let (name, value) = option.split_once('=').unwrap_or((option, ""));
+            let value = if electric_schema::names::quote_ident_if_needed(value) == value {
+                value.to_owned()
+            } else {
+                electric_schema::names::quote_literal(value)
+            };
+            format!(
+                "{}={value}",
+                electric_schema::names::quote_ident_if_needed(name)
+            )
+        })
+        .collect();
+    Some(flat.join(", "))
+}
+
+/// What `pg_publication` says of a publication.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Publication {
+    /// FOR ALL TABLES.
+    pub all_tables: bool,
+    /// `publish_via_partition_root`.
+    pub via_root: bool,
+}
+
+/// The publication of that id.
+pub fn publication(id: pg_sys::Oid) -> Publication {
+    let cache = pg_sys::SysCacheIdentifier::PUBLICATIONOID as u32;
+    cached(cache, id.into(), |row: &CachedRow| Publication {
+        all_tables: row.bool(pg_sys::Anum_pg_publication_puballtables),
+        via_root: row.bool(pg_sys::Anum_pg_publication_pubviaroot),
+    })
+    .unwrap_or_default()
+}
+
+/// The tables whose foreign keys reference this one, with the names of those keys.
+pub fn referencing(relation: pg_sys::Oid) -> Vec<(pg_sys::Oid, String)> {
+    heap::scan(c::CONSTRAINTS, pg_sys::Oid::INVALID, &[], |row| {
+        (row.char(c::constraint::KIND) == b'f' && row.oid(c::constraint::REFERENCED) == relation)
+            .then(|| {
+                (
+                    row.oid(c::constraint::RELATION),
+                    row.name(c::constraint::NAME),
+                )
+            })
+    })
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// The leaf partitions below a partitioned table, and the partitioned ones in between.
+pub fn descendants(relation: pg_sys::Oid) -> Vec<pg_sys::Oid> {
+    let mut found = children(relation);
+    let mut next = 0;
+    while let Some(&id) = found.get(next) {
+        found.extend(children(id));
+        next += 1;
+    }
+    found
+}

@@ -1,0 +1,138 @@
+//! The session: who calls, which state the server is in, and the settings under which SQL is printed.
+
+use std::ffi::CStr;
+
+use pgrx::pg_sys;
+
+/// Settings that change how the server prints expressions and values, and the value each is printed under.
+const CANONICAL: [(&CStr, &CStr); 10] = [
+    (c"search_path", c"pg_catalog, pg_temp"),
+    (c"DateStyle", c"ISO, YMD"),
+    (c"IntervalStyle", c"postgres"),
+    (c"TimeZone", c"UTC"),
+    (c"extra_float_digits", c"1"),
+    (c"bytea_output", c"hex"),
+    (c"quote_all_identifiers", c"off"),
+    (c"standard_conforming_strings", c"on"),
+    (c"lc_monetary", c"C"),
+    (c"xmlbinary", c"base64"),
+];
+
+/// The settings of the session as they were; put back when dropped, or by the abort of the transaction.
+struct Settings {
+    nest_level: i32,
+}
+
+impl Drop for Settings {
+    fn drop(&mut self) {
+        // SAFETY: ends the nest level that `canonical` began. While a server error unwinds, the abort does it.
+        if !std::thread::panicking() {
+            unsafe { pg_sys::AtEOXact_GUC(true, self.nest_level) };
+        }
+    }
+}
+
+/// Runs `body` under fixed settings, so that what the server prints depends on nothing but the catalog.
+pub fn canonical<T>(body: impl FnOnce() -> T) -> T {
+    // SAFETY: names and values are valid settings; the nest level is closed by the guard.
+    let _settings = unsafe {
+        let settings = Settings {
+            nest_level: pg_sys::NewGUCNestLevel(),
+        };
+        for (name, value) in CANONICAL {
+            let current = pg_sys::GetConfigOption(name.as_ptr(), true, false);
+            if !current.is_null() && CStr::from_ptr(current) == value {
+                continue;
+            }
+            pg_sys::set_config_option(
+                name.as_ptr(),
+                value.as_ptr(),
+                pg_sys::GucContext::PGC_USERSET,
+                pg_sys::GucSource::PGC_S_SESSION,
+                pg_sys::GucAction::GUC_ACTION_SAVE,
+                true,
+                0,
+                false,
+            );
+        }
+        settings
+    };
+    body()
+}
+
+/// Another role's identity, taken for a while.
+pub struct Elevated {
+    user: pg_sys::Oid,
+    context: i32,
+}
+
+/// Become the owner of the extension until the guard is dropped. The caller's identity must have been checked before.
+pub fn elevate() -> Elevated {
+    let mut elevated = Elevated {
+        user: pg_sys::Oid::INVALID,
+        context: 0,
+    };
+    // SAFETY: remembers what is put back by Drop; an abort resets both as well.
+    unsafe {
+        pg_sys::GetUserIdAndSecContext(&mut elevated.user, &mut elevated.context);
+        pg_sys::SetUserIdAndSecContext(
+            super::names::extension_owner(super::names::extension_id(c"electric")),
+            elevated.context | pg_sys::SECURITY_LOCAL_USERID_CHANGE as i32,
+        );
+    }
+    elevated
+}
+
+impl Drop for Elevated {
+    fn drop(&mut self) {
+        // SAFETY: puts back what `elevate` read.
+        unsafe { pg_sys::SetUserIdAndSecContext(self.user, self.context) };
+    }
+}
+
+/// The role that calls.
+pub fn user() -> pg_sys::Oid {
+    // SAFETY: reads a variable.
+    unsafe { pg_sys::GetUserId() }
+}
+
+/// Whether the script of an extension runs, and it is ours.
+pub fn in_own_script() -> bool {
+    // SAFETY: reads variables; looks up the catalog only inside an extension script.
+    unsafe {
+        pg_sys::creating_extension
+            && pg_sys::CurrentExtensionObject == super::names::extension_id(c"electric")
+    }
+}
+
+/// Whether this backend may act at all: no standby, no pg_upgrade, no parallel worker.
+pub fn may_act() -> bool {
+    // SAFETY: reads variables.
+    unsafe {
+        !pg_sys::IsBinaryUpgrade
+            && pg_sys::ParallelWorkerNumber < 0
+            && pg_sys::IsTransactionState()
+            && !pg_sys::RecoveryInProgress()
+    }
+}
+
+/// Makes any other setting with that prefix an error.
+pub fn reserve_settings(prefix: &CStr) {
+    // SAFETY: the server copies the prefix.
+    unsafe { pg_sys::MarkGUCPrefixReserved(prefix.as_ptr()) }
+}
+
+/// Whether the caller is a superuser.
+pub fn is_superuser() -> bool {
+    // SAFETY: looks up a cache.
+    unsafe { pg_sys::superuser() }
+}
+
+/// Raises the server's own error in a read-only transaction or on a standby.
+pub fn prevent_if_read_only(what: &CStr) {
+    // SAFETY: raises an error or does nothing.
+    unsafe {
+        pg_sys::PreventCommandIfReadOnly(what.as_ptr());
+        pg_sys::PreventCommandDuringRecovery(what.as_ptr());
+    }
+}

@@ -1,0 +1,297 @@
+//! Types of columns, from `pg_type`.
+
+use std::ffi::CStr;
+
+use electric_schema::model::{ColumnType, TypeKind};
+use pgrx::pg_sys;
+
+use super::heap::{CachedRow, cached};
+use super::names::{extension_of, from_server, schema_name};
+
+/// The facts of a `pg_type` row that shapes need.
+struct TypeRow {
+    name: String,
+    schema: pg_sys::Oid,
+    kind: u8,
+    category: u8,
+    base: pg_sys::Oid,
+    base_modifier: i32,
+    base_dims: i32,
+    modifier_out: pg_sys::Oid,
+}
+
+fn type_row(id: pg_sys::Oid) -> Option<TypeRow> {
+    use pg_sys::*;
+    cached(
+        SysCacheIdentifier::TYPEOID as u32,
+        id.into(),
+        |row: &CachedRow| TypeRow {
+            name: row.name(Anum_pg_type_typname),
+            schema: row.oid(Anum_pg_type_typnamespace),
+            kind: row.char(Anum_pg_type_typtype),
+            category: row.char(Anum_pg_type_typcategory),
+            base: row.oid(Anum_pg_type_typbasetype),
+            base_modifier: row.get(Anum_pg_type_typtypmod).unwrap_or(-1),
+            base_dims: row.get(Anum_pg_type_typndims).unwrap_or(0),
+            modifier_out: row.oid(Anum_pg_type_typmodout),
+        },
+    )
+}
+
+/// The type of a column as shapes have it. Call it under canonical settings.
+///
+/// `modifier` is `atttypmod`, `dims` is `attndims`.
+pub fn column_type(id: pg_sys::Oid, modifier: i32, dims: i32) -> Option<ColumnType> {
+    let row = type_row(id)?;
+    // SAFETY: looks up a system cache.
+    let element = unsafe { pg_sys::get_element_type(id) };
+    let is_array = row.category == b'A' && element != pg_sys::Oid::INVALID;
+    let (id, row, dims) = if is_array {
+        // `attndims` is not kept by CREATE TABLE AS; an array has one dimension at least.
+        (element, type_row(element)?, dims.max(1))
+    } else {
+        (id, row, 0)
+    };
+    let of = |id| column_type(id, -1, 0).map(Box::new);
+    let (kind, of) = match row.kind {
+        b'e' => (TypeKind::Enum, None),
+        b'd' => (
+            TypeKind::Domain,
+            column_type(row.base, row.base_modifier, row.base_dims).map(Box::new),
+        ),
+        // SAFETY: looks up a system cache.
+        b'r' => (
+            TypeKind::Range,
+            of(unsafe { pg_sys::get_range_subtype(id) }),
+        ),
+        b'm' => {
+            // SAFETY: looks up system caches.
+            let subtype = unsafe { pg_sys::get_range_subtype(pg_sys::get_multirange_range(id)) };
+            (TypeKind::Multirange, of(subtype))
+        }
+        b'b' => (TypeKind::Base, None),
+        _ => (TypeKind::Other, None),
+    };
+    let spelled = spelled(id, modifier);
+    Some(ColumnType {
+        modifiers: modifiers(row.modifier_out, modifier),
+        array_dims: u32::try_from(dims).unwrap_or(0),
+        sql: format!(
+            "{spelled}{}",
+            "[]".repeat(usize::try_from(dims).unwrap_or(0))
+        ),
+        extension: extension_of(pg_sys::TypeRelationId, id).map(|owner| owner.name),
+        schema: schema_name(row.schema)?,
+        name: row.name,
+        kind,
+        of,
+    })
+}
+
+/// The type as Postgres spells it.
+fn spelled(id: pg_sys::Oid, modifier: i32) -> String {
+    // SAFETY: looks up system caches; the result is a C string.
+    unsafe {
+        let text = pg_sys::format_type_extended(
+            id,
+            modifier,
+            pg_sys::FORMAT_TYPE_TYPEMOD_GIVEN as pg_sys::bits16,
+        );
+        from_server(CStr::from_ptr(text).to_bytes())
+    }
+}
+
+/// The numbers in what the type itself prints of its modifier.
+fn modifiers(print: pg_sys::Oid, modifier: i32) -> Vec<i64> {
+    if modifier < 0 || print == pg_sys::Oid::INVALID {
+        return Vec::new();
+    }
+    // SAFETY: typmodout functions take an integer and return a C string.
+    let text = unsafe {
+        let printed = pg_sys::OidFunctionCall1Coll(print, pg_sys::Oid::INVALID, modifier.into());
+        from_server(CStr::from_ptr(printed.cast_mut_ptr()).to_bytes())
+    };
+    text.split(|c: char| !c.is_ascii_digit() && c != '-')
+        .filter_map(|number| number.parse().ok())
+        .collect()
+}
+
+/// The text form of a value of that type. Call it under canonical settings.
+pub fn output(value: pg_sys::Datum, id: pg_sys::Oid) -> String {
+    // SAFETY: the datum is of that type.
+    unsafe {
+        let mut function = pg_sys::Oid::INVALID;
+        let mut is_varlena = false;
+        pg_sys::getTypeOutputInfo(id, &mut function, &mut is_varlena);
+        from_server(CStr::from_ptr(pg_sys::OidOutputFunctionCall(function, value)).to_bytes())
+    }
+}
+
+/// The element type of an array type, or the type itself; the domain's own id for domains.
+pub fn element_or_self(id: pg_sys::Oid) -> pg_sys::Oid {
+    // SAFETY: looks up a system cache.
+    let element = unsafe { pg_sys::get_element_type(id) };
+    if element == pg_sys::Oid::INVALID {
+        id
+    } else {
+        element
+    }
+}
+
+/// The type a domain is based on; `None` if it is no domain.
+pub fn domain_base(id: pg_sys::Oid) -> Option<pg_sys::Oid> {
+    type_row(id)
+        .filter(|row| row.kind == b'd')
+        .map(|row| row.base)
+}
+
+/// Schema, name and kind (`typtype`) of a type.
+pub fn identity(id: pg_sys::Oid) -> Option<(String, String, u8)> {
+    type_row(id).and_then(|row| Some((schema_name(row.schema)?, row.name, row.kind)))
+}
+
+/// The labels of an enum in sort order.
+pub fn labels(id: pg_sys::Oid) -> Vec<String> {
+    super::heap::scan_ordered(
+        pg_sys::EnumRelationId,
+        pg_sys::Oid::from(pg_sys::EnumTypIdSortOrderIndexId),
+        &[super::heap::Key::oid(pg_sys::Anum_pg_enum_enumtypid, id)],
+        |row| row.name(pg_sys::Anum_pg_enum_enumlabel),
+    )
+}
+
+/// The sort of facts about a domain that its definition needs.
+pub struct DomainFacts {
+    /// The type it is based on.
+    pub base: pg_sys::Oid,
+    /// That type's modifier.
+    pub modifier: i32,
+    /// That type's dimensions.
+    pub dims: i32,
+    /// NOT NULL.
+    pub not_null: bool,
+    /// DEFAULT, as an expression.
+    pub default: Option<String>,
+    /// Collation, where it is not the base type's own.
+    pub collation: Option<String>,
+}
+
+/// What defines a domain; `None` if the type is gone.
+pub fn domain_facts(id: pg_sys::Oid) -> Option<DomainFacts> {
+    use pg_sys::*;
+    cached(
+        SysCacheIdentifier::TYPEOID as u32,
+        id.into(),
+        |row: &CachedRow| {
+            let base = row.oid(Anum_pg_type_typbasetype);
+            DomainFacts {
+                base,
+                modifier: row.get(Anum_pg_type_typtypmod).unwrap_or(-1),
+                dims: row.get(Anum_pg_type_typndims).unwrap_or(0),
+                not_null: row.bool(Anum_pg_type_typnotnull),
+                default: row
+                    .datum(Anum_pg_type_typdefaultbin)
+                    .and_then(|tree| super::deparse::expression(tree, Oid::INVALID)),
+                collation: own_collation(row.oid(Anum_pg_type_typcollation), base),
+            }
+        },
+    )
+}
+
+/// The CHECK constraints of a domain, by name.
+pub fn domain_constraints(id: pg_sys::Oid) -> Vec<(pg_sys::Oid, String)> {
+    use super::compat::catalog as c;
+    use super::heap::Key;
+    let mut found: Vec<(pg_sys::Oid, String)> = super::heap::scan(
+        c::CONSTRAINTS,
+        c::CONSTRAINTS_BY_RELATION,
+        &[
+            Key::oid(c::constraint::RELATION, pg_sys::Oid::INVALID),
+            Key::oid(c::constraint::DOMAIN, id),
+        ],
+        |row| {
+            (row.char(c::constraint::KIND) == b'c')
+                .then(|| (row.oid(c::constraint::OID), row.name(c::constraint::NAME)))
+        },
+    )
+    .into_iter()
+    .flatten()
+    .collect();
+    found.sort_by(|a, b| a.1.cmp(&b.1));
+    found
+}
+
+/// The subtype of a range.
+pub fn range_subtype(id: pg_sys::Oid) -> pg_sys::Oid {
+    // SAFETY: looks up a system cache.
+    unsafe { pg_sys::get_range_subtype(id) }
+}
+
+/// The range of a multirange.
+pub fn range_of(id: pg_sys::Oid) -> pg_sys::Oid {
+    // SAFETY: looks up a system cache.
+    unsafe { pg_sys::get_multirange_range(id) }
+}
+
+/// The multirange of a range.
+pub fn multirange_of(id: pg_sys::Oid) -> Option<pg_sys::Oid> {
+    // SAFETY: looks up a system cache.
+    Some(unsafe { pg_sys::get_range_multirange(id) }).filter(|id| *id != pg_sys::Oid::INVALID)
+}
+
+/// The array type of a type.
+pub fn array_of(id: pg_sys::Oid) -> Option<pg_sys::Oid> {
+    // SAFETY: looks up a system cache.
+    Some(unsafe { pg_sys::get_array_type(id) }).filter(|id| *id != pg_sys::Oid::INVALID)
+}
+
+/// Whether initdb made the object.
+pub fn is_built_in(id: pg_sys::Oid) -> bool {
+    id.to_u32() < pg_sys::FirstNormalObjectId
+}
+
+/// A column's collation as a qualified, quoted name, where it is not its type's own.
+pub fn own_collation(collation: pg_sys::Oid, type_id: pg_sys::Oid) -> Option<String> {
+    // SAFETY: looks up a system cache.
+    let usual = unsafe { pg_sys::get_typcollation(type_id) };
+    if collation == pg_sys::Oid::INVALID || collation == usual {
+        return None;
+    }
+    use pg_sys::*;
+    cached(
+        SysCacheIdentifier::COLLOID as u32,
+        collation.into(),
+        |row: &CachedRow| {
+            let schema = schema_name(row.oid(Anum_pg_collation_collnamespace))?;
+            Some(electric_schema::names::qualified_quoted(
+                &schema,
+                &row.name(Anum_pg_collation_collname),
+            ))
+        },
+    )
+    .flatten()
+}
+
+/// The name of a column.
+pub fn column_name(relation: pg_sys::Oid, number: i16) -> Option<String> {
+    // SAFETY: looks up a system cache; the result is a copy.
+    unsafe {
+        let name = pg_sys::get_attname(relation, number, true);
+        (!name.is_null()).then(|| from_server(CStr::from_ptr(name).to_bytes()))
+    }
+}
+
+/// The access method of an index, by name.
+pub fn access_method(index: pg_sys::Oid) -> Option<String> {
+    use pg_sys::*;
+    let method = cached(
+        SysCacheIdentifier::RELOID as u32,
+        index.into(),
+        |row: &CachedRow| row.oid(Anum_pg_class_relam),
+    )?;
+    cached(
+        SysCacheIdentifier::AMOID as u32,
+        method.into(),
+        |row: &CachedRow| row.name(Anum_pg_am_amname),
+    )
+}

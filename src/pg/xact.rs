@@ -1,0 +1,80 @@
+//! Ends of transactions and subtransactions: what outlives a statement is reset here.
+
+use std::ffi::c_void;
+
+use pgrx::pg_sys;
+
+/// Registers the callbacks.
+pub fn init() {
+    // SAFETY: called once, by _PG_init; the callbacks live as long as the library, which is never unloaded.
+    unsafe {
+        pg_sys::RegisterXactCallback(Some(at_end), std::ptr::null_mut());
+        pg_sys::RegisterSubXactCallback(Some(at_subtransaction_end), std::ptr::null_mut());
+    }
+}
+
+// Both callbacks run where no error may be thrown: they call nothing of the server's.
+unsafe extern "C-unwind" fn at_end(event: pg_sys::XactEvent::Type, _arg: *mut c_void) {
+    use pg_sys::XactEvent::*;
+    match event {
+        XACT_EVENT_ABORT | XACT_EVENT_PARALLEL_ABORT => {
+            super::hook::forget();
+            super::touched::reset();
+            crate::version::forget();
+            crate::api::forget();
+        }
+        XACT_EVENT_COMMIT | XACT_EVENT_PREPARE => {
+            super::touched::at_commit();
+            crate::version::forget();
+        }
+        _ => {}
+    }
+}
+
+unsafe extern "C-unwind" fn at_subtransaction_end(
+    event: pg_sys::SubXactEvent::Type,
+    subid: pg_sys::SubTransactionId,
+    parent: pg_sys::SubTransactionId,
+    _arg: *mut c_void,
+) {
+    use pg_sys::SubXactEvent::*;
+    match event {
+        SUBXACT_EVENT_ABORT_SUB => {
+            super::hook::forget();
+            crate::version::subtransaction_aborted(subid);
+            crate::api::forget();
+        }
+        SUBXACT_EVENT_COMMIT_SUB => crate::version::subtransaction_committed(subid, parent),
+        _ => {}
+    }
+}
+
+/// The transaction's id, with its epoch; gives it one if it has none.
+pub fn id() -> u64 {
+    // SAFETY: inside a transaction that writes.
+    unsafe { pg_sys::GetTopFullTransactionId().value }
+}
+
+/// The transaction's id, with its epoch; 0 if it has none yet.
+pub fn id_if_any() -> u64 {
+    // SAFETY: reads a variable.
+    unsafe { pg_sys::GetTopFullTransactionIdIfAny().value }
+}
+
+/// The current subtransaction.
+pub fn subtransaction() -> pg_sys::SubTransactionId {
+    // SAFETY: reads a variable.
+    unsafe { pg_sys::GetCurrentSubTransactionId() }
+}
+
+/// When the transaction began, in microseconds since 2000-01-01 UTC.
+pub fn start() -> i64 {
+    // SAFETY: reads a variable.
+    unsafe { pg_sys::GetCurrentTransactionStartTimestamp() }
+}
+
+/// Makes what was done so far visible to what follows.
+pub fn command_counter_increment() {
+    // SAFETY: inside a transaction, between commands.
+    unsafe { pg_sys::CommandCounterIncrement() }
+}

@@ -1,0 +1,112 @@
+//! The settings of the extension, one static each.
+
+use std::ffi::CString;
+
+use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting, PostgresGucEnum};
+
+/// What `electric.policy` lets through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PostgresGucEnum)]
+pub enum Policy {
+    /// Only what can never break a replica that is behind.
+    #[name = c"additive"]
+    Additive,
+    /// Also what loosens a promise: DROP NOT NULL, DROP CONSTRAINT, wider types.
+    #[name = c"compatible"]
+    Compatible,
+    /// Anything, recorded so that replicas fetch the table anew. For superusers.
+    #[name = c"unrestricted"]
+    Unrestricted,
+}
+
+/// The replica identity that `electric.enable` gives a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PostgresGucEnum)]
+pub enum ReplicaIdentity {
+    /// Old rows whole: a consumer sees what a row was before.
+    #[name = c"full"]
+    Full,
+    /// The primary key of old rows.
+    #[name = c"default"]
+    Default,
+}
+
+/// `additive`, because replicas may be behind for as long as a phone stays in a drawer.
+pub static POLICY: GucSetting<Policy> = GucSetting::<Policy>::new(Policy::Additive);
+
+/// `electric_publication`, the name the earlier system used.
+pub static PUBLICATION: GucSetting<Option<CString>> =
+    GucSetting::<Option<CString>>::new(Some(c"electric_publication"));
+
+/// `full`, so that a consumer can tell which columns an UPDATE changed.
+pub static REPLICA_IDENTITY: GucSetting<ReplicaIdentity> =
+    GucSetting::<ReplicaIdentity>::new(ReplicaIdentity::Full);
+
+/// Empty. Reserved for conditions of grants, which see it as AUTH.user_id.
+pub static USER_ID: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
+
+/// Registers the settings. A name that begins with `electric.` and is none of them is an error from here on.
+pub fn init() {
+    GucRegistry::define_enum_guc(
+        c"electric.policy",
+        c"Which changes of electrified tables are let through.",
+        c"additive: only what takes nothing away from replicas that are behind; compatible: also what loosens a promise; unrestricted (superuser): anything, and replicas fetch the table anew.",
+        &POLICY,
+        GucContext::Userset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_string_guc(
+        c"electric.publication",
+        c"The publication that carries electrified tables and their migrations.",
+        c"Created by the first electric.enable.",
+        &PUBLICATION,
+        // Tables are added to it with the rights of the extension's owner.
+        GucContext::Suset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_enum_guc(
+        c"electric.replica_identity",
+        c"The replica identity that electric.enable gives a table.",
+        c"full: consumers see old rows whole; default: they see their primary key.",
+        &REPLICA_IDENTITY,
+        GucContext::Userset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_string_guc(
+        c"electric.user_id",
+        c"The user that conditions of grants see as AUTH.user_id.",
+        c"Reserved.",
+        &USER_ID,
+        GucContext::Userset,
+        GucFlags::default(),
+    );
+    crate::pg::session::reserve_settings(c"electric");
+}
+
+/// The name of the publication.
+pub fn publication() -> String {
+    PUBLICATION
+        .get()
+        .and_then(|name| name.into_string().ok())
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| "electric_publication".to_owned())
+}
+
+impl Policy {
+    /// The setting's word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Policy::Additive => "additive",
+            Policy::Compatible => "compatible",
+            Policy::Unrestricted => "unrestricted",
+        }
+    }
+}
+
+impl ReplicaIdentity {
+    /// The setting's word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            ReplicaIdentity::Full => "full",
+            ReplicaIdentity::Default => "default",
+        }
+    }
+}
