@@ -410,9 +410,9 @@ impl Reader {
             column.sequence = relation::sequence(sequence, true);
         } else if !attribute.has_default {
             // A column without a default of its own takes that of its domain.
-            column.default_value = expression::Default::of(self.id, attribute.number)
-                .filter(|_| types::domain_base(attribute.type_id).is_some())
-                .and_then(|default| Some(types::output(default.constant()??, attribute.type_id)));
+            column.default_value = types::domain_base(attribute.type_id)
+                .and_then(|_| expression::constant_of_domain(self.id, attribute.number))
+                .map(|value| types::output(value, attribute.type_id));
         }
         Some(column)
     }

@@ -13,6 +13,8 @@ mod pg;
 mod publication;
 mod settings;
 mod store;
+#[cfg(any(test, feature = "pg_test"))]
+mod tests;
 mod version;
 mod watch;
 
@@ -38,4 +40,20 @@ pub extern "C-unwind" fn _PG_init() {
     pg::hook::init();
     pg::touched::init();
     pg::xact::init();
+}
+
+/// What `cargo pgrx test` asks of the crate.
+#[cfg(test)]
+pub mod pg_test {
+    /// Nothing to prepare.
+    pub fn setup(_options: Vec<&str>) {}
+
+    /// The library is preloaded, and logical decoding possible.
+    #[must_use]
+    pub fn postgresql_conf_options() -> Vec<&'static str> {
+        vec![
+            "shared_preload_libraries = 'electric'",
+            "wal_level = logical",
+        ]
+    }
 }

@@ -42,18 +42,6 @@ impl Default {
         unsafe { pg_sys::contain_volatile_functions(self.tree.cast()) }
     }
 
-    /// The constant that the default is, if it is one; `Some(None)` for NULL.
-    pub fn constant(&self) -> Option<Option<pg_sys::Datum>> {
-        // SAFETY: the node's tag says what it is.
-        unsafe {
-            if !pgrx::is_a(self.tree.cast(), pg_sys::NodeTag::T_Const) {
-                return None;
-            }
-            let constant: *mut pg_sys::Const = self.tree.cast();
-            Some((!(*constant).constisnull).then_some((*constant).constvalue))
-        }
-    }
-
     /// What the default gives now, as the caller and under the caller's settings; `None` for NULL.
     pub fn evaluate(&self) -> Option<pg_sys::Datum> {
         // SAFETY: a planned expression without variables; evaluate_expr returns a Const.
@@ -91,14 +79,76 @@ pub fn missing_value<T>(
 /// A stored expression (`pg_node_tree`): the constant it is, if it is one other than NULL.
 pub fn constant_of(tree: pg_sys::Datum) -> Option<pg_sys::Datum> {
     // SAFETY: the datum is a pg_node_tree, which reads like text.
-    unsafe {
+    let node: *mut pg_sys::Node = unsafe {
         let text = CString::new(String::from_datum(tree, false)?).ok()?;
-        let node: *mut pg_sys::Expr = pg_sys::stringToNode(text.as_ptr()).cast();
-        let planned = pg_sys::expression_planner(node);
-        if !pgrx::is_a(planned.cast(), pg_sys::NodeTag::T_Const) {
+        pg_sys::stringToNode(text.as_ptr()).cast()
+    };
+    constant(node)
+}
+
+/// The constant that a column without a default of its own takes from its domain.
+pub fn constant_of_domain(relation: pg_sys::Oid, column: i16) -> Option<pg_sys::Datum> {
+    // SAFETY: the relation is open while its descriptor is read.
+    let node = unsafe {
+        let open = pg_sys::relation_open(relation, pg_sys::AccessShareLock as i32);
+        let node = pg_sys::build_column_default(open, column.into());
+        pg_sys::relation_close(open, pg_sys::AccessShareLock as i32);
+        node
+    };
+    (!node.is_null()).then(|| constant(node)).flatten()
+}
+
+fn constant(node: *mut pg_sys::Node) -> Option<pg_sys::Datum> {
+    // SAFETY: a node tree; its tag says what it is.
+    unsafe {
+        if pgrx::is_a(node, pg_sys::NodeTag::T_Const) {
+            return value_of(node.cast());
+        }
+        if pg_sys::contain_mutable_functions(node) {
             return None;
         }
-        let constant: *mut pg_sys::Const = planned.cast();
-        (!(*constant).constisnull).then_some((*constant).constvalue)
+    }
+    // A valid default may still fail when it is evaluated: `varchar(3) DEFAULT 'too long'`, `DEFAULT 1 / 0`.
+    in_subtransaction(|| {
+        // SAFETY: an immutable expression without variables; evaluate_expr returns a Const.
+        unsafe {
+            let planned = pg_sys::expression_planner(node.cast());
+            let constant = pg_sys::evaluate_expr(
+                planned,
+                pg_sys::exprType(node),
+                pg_sys::exprTypmod(node),
+                pg_sys::exprCollation(node),
+            );
+            value_of(constant.cast())
+        }
+    })
+    .flatten()
+}
+
+unsafe fn value_of(constant: *mut pg_sys::Const) -> Option<pg_sys::Datum> {
+    // SAFETY: the caller passes a Const.
+    unsafe { (!(*constant).constisnull).then_some((*constant).constvalue) }
+}
+
+/// Runs `body` in a subtransaction of its own; `None` if it raised an error. What it returns must not lie in memory
+/// of the subtransaction: the results of expressions are in the caller's memory context.
+fn in_subtransaction<T>(body: impl FnOnce() -> T + std::panic::UnwindSafe) -> Option<T> {
+    // SAFETY: the calls are those that PL/pgSQL makes around a block with EXCEPTION.
+    unsafe {
+        let context = pg_sys::CurrentMemoryContext;
+        let owner = pg_sys::CurrentResourceOwner;
+        pg_sys::BeginInternalSubTransaction(std::ptr::null());
+        pg_sys::MemoryContextSwitchTo(context);
+        let result = pgrx::PgTryBuilder::new(|| Some(body()))
+            .catch_others(|_| None)
+            .execute();
+        if result.is_some() {
+            pg_sys::ReleaseCurrentSubTransaction();
+        } else {
+            pg_sys::RollbackAndReleaseCurrentSubTransaction();
+        }
+        pg_sys::MemoryContextSwitchTo(context);
+        pg_sys::CurrentResourceOwner = owner;
+        result
     }
 }

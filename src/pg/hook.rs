@@ -3,27 +3,39 @@
 //! The frame has nothing to drop and no guard, so that the server's errors pass through it untouched. (Through pgrx's
 //! boundary every error of every utility statement would lose its cursor position and its object fields.)
 
-use std::cell::Cell;
+use std::cell::{Cell, UnsafeCell};
 use std::ffi::{CStr, c_char};
 
 use pgrx::pg_sys;
 
-/// The statement that a frame of the hook runs. Lives on the C stack, in the frame of [`process_utility`].
+/// A statement that a frame of the hook runs, and the subtransaction it began in.
+#[derive(Clone, Copy)]
 struct Statement {
     text: *const c_char,
     location: i32,
     length: i32,
+    subtransaction: pg_sys::SubTransactionId,
 }
 
 /// The server runs one thread per backend; nothing here is ever shared.
-struct Local<T>(Cell<T>);
+struct Local<T>(T);
 // SAFETY: a backend has a single thread.
 unsafe impl<T> Sync for Local<T> {}
 
-static PREVIOUS: Local<pg_sys::ProcessUtility_hook_type> = Local(Cell::new(None));
-static CURRENT: Local<*const Statement> = Local(Cell::new(std::ptr::null()));
+static PREVIOUS: Local<Cell<pg_sys::ProcessUtility_hook_type>> = Local(Cell::new(None));
+/// The statements that run, innermost last. Kept apart from the frames, over which errors jump.
+static RUNNING: Local<UnsafeCell<Vec<Statement>>> = Local(UnsafeCell::new(Vec::new()));
+
+fn running() -> &'static mut Vec<Statement> {
+    // SAFETY: one thread, and no reference outlives the expression that asked for it.
+    unsafe { &mut *RUNNING.0.get() }
+}
 
 unsafe extern "C-unwind" {
+    /// `xact.c`, which raises no errors.
+    #[allow(clashing_extern_declarations)]
+    fn GetCurrentSubTransactionId() -> pg_sys::SubTransactionId;
+
     /// `utility.c`, without pgrx's wrapper: errors of the statement are not ours to catch.
     #[allow(clashing_extern_declarations)]
     fn standard_ProcessUtility(
@@ -47,9 +59,14 @@ pub fn init() {
     }
 }
 
-/// Forgets the statement; after an error its frame is gone.
+/// The transaction was rolled back: whatever ran, an error jumped over its frame.
 pub fn forget() {
-    CURRENT.0.set(std::ptr::null());
+    running().clear();
+}
+
+/// A subtransaction was rolled back, and with it the statements that began in it.
+pub fn subtransaction_aborted(id: pg_sys::SubTransactionId) {
+    running().retain(|statement| statement.subtransaction < id);
 }
 
 #[allow(ffi_unwind_calls)]
@@ -63,19 +80,19 @@ unsafe extern "C-unwind" fn process_utility(
     dest: *mut pg_sys::DestReceiver,
     completion: *mut pg_sys::QueryCompletion,
 ) {
-    // SAFETY: `pstmt` is the statement to run; the pointer kept in CURRENT is put back before this frame ends, or
-    // dropped by the transaction callbacks if an error jumps over it.
+    // SAFETY: `pstmt` is the statement to run. What is pushed is popped at the end, or by the transaction callbacks if
+    // an error jumps over this frame.
     unsafe {
-        let outer = CURRENT.0.get();
-        let statement = Statement {
-            text: query_string,
-            location: (*pstmt).stmt_location,
-            length: (*pstmt).stmt_len,
-        };
+        let depth = running().len();
         // The parts of one statement (CREATE SCHEMA's tables, a serial column's sequence) are run as subcommands:
         // what was issued is the whole.
         if context != pg_sys::ProcessUtilityContext::PROCESS_UTILITY_SUBCOMMAND {
-            CURRENT.0.set(&statement);
+            running().push(Statement {
+                text: query_string,
+                location: (*pstmt).stmt_location,
+                length: (*pstmt).stmt_len,
+                subtransaction: GetCurrentSubTransactionId(),
+            });
         }
         match PREVIOUS.0.get() {
             Some(previous) => previous(
@@ -99,7 +116,7 @@ unsafe extern "C-unwind" fn process_utility(
                 completion,
             ),
         }
-        CURRENT.0.set(outer);
+        running().truncate(depth);
     }
 }
 
@@ -108,15 +125,13 @@ unsafe extern "C-unwind" fn process_utility(
 /// In a backend whose first command loaded the library the hook was not there when that command began; then the
 /// portal that runs, or the context that the procedural language reports, has the text.
 pub fn statement_text() -> Option<String> {
-    // SAFETY: CURRENT points to a frame that is still running; ActivePortal is valid while a portal runs.
+    // SAFETY: the texts belong to statements that still run; ActivePortal is valid while a portal runs.
     unsafe {
-        let current = CURRENT.0.get();
-        if !current.is_null() && !(*current).text.is_null() {
-            return Some(slice(
-                (*current).text,
-                (*current).location,
-                (*current).length,
-            ));
+        if let Some(statement) = running()
+            .last()
+            .filter(|statement| !statement.text.is_null())
+        {
+            return Some(slice(statement.text, statement.location, statement.length));
         }
         if let Some(text) = text_from_context() {
             return Some(text);

@@ -40,7 +40,7 @@ unsafe extern "C-unwind" fn at_subtransaction_end(
     use pg_sys::SubXactEvent::*;
     match event {
         SUBXACT_EVENT_ABORT_SUB => {
-            super::hook::forget();
+            super::hook::subtransaction_aborted(subid);
             crate::version::subtransaction_aborted(subid);
             crate::api::forget();
         }

@@ -47,7 +47,7 @@ fn every_other_change_of_shape_is_refused_and_leaves_nothing() {
         &mut database.client(),
         "CREATE SCHEMA s; CREATE SCHEMA s2; CREATE TYPE s.mood AS ENUM ('a'); CREATE DOMAIN s.d AS text; \
          CREATE TABLE s.parent (id int PRIMARY KEY, value text, n int, m s.mood, d s.d, amount int NOT NULL \
-         CONSTRAINT positive CHECK (amount > 0), u text CONSTRAINT only UNIQUE); \
+         CONSTRAINT positive CHECK (amount > 0), u text CONSTRAINT lone UNIQUE); \
          CREATE TABLE s.t (id int PRIMARY KEY, parent int CONSTRAINT to_parent REFERENCES s.parent, value text); \
          CREATE TABLE base (value text); SELECT electric.enable('s.parent', 's.t')",
     );
@@ -86,11 +86,11 @@ fn every_other_change_of_shape_is_refused_and_leaves_nothing() {
             "",
             "positive",
         ),
-        ("ALTER TABLE s.parent DROP CONSTRAINT only", "", "only"),
+        ("ALTER TABLE s.parent DROP CONSTRAINT lone", "", "lone"),
         (
-            "ALTER TABLE s.parent RENAME CONSTRAINT only TO lonely",
+            "ALTER TABLE s.parent RENAME CONSTRAINT lone TO lonely",
             "",
-            "only",
+            "lone",
         ),
         (
             "ALTER TABLE s.parent DROP CONSTRAINT parent_pkey CASCADE",
@@ -271,7 +271,7 @@ fn what_has_no_effect_on_the_shape_is_free() {
         "VACUUM FULL items".to_owned(),
         "ANALYZE items".to_owned(),
         "TRUNCATE items".to_owned(),
-        "LOCK TABLE items".to_owned(),
+        "BEGIN; LOCK TABLE items; COMMIT".to_owned(),
         "CREATE TABLE child (id int PRIMARY KEY, item int REFERENCES items); DROP TABLE child"
             .to_owned(),
     ] {

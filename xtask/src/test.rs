@@ -298,10 +298,12 @@ struct DataDirectory<'a> {
 
 impl<'a> DataDirectory<'a> {
     fn new(host: &'a Host, server: &'a Server) -> Result<Self> {
-        // Short, since the server's socket lives there too, and not in $TMPDIR, which may be private to us.
+        // Short, since the server's socket lives there too, and not in $TMPDIR, which may be private to us. Open to us, since pgrx
+        // starts its programs from there; the data itself lies in a private directory inside.
+        let script = "directory=$(mktemp -d /tmp/electric-XXXXXX) && chmod 755 \"$directory\" && echo \"$directory\"";
         let output = host
-            .as_server_user("mktemp")
-            .args(["-d", "/tmp/electric-XXXXXX"])
+            .as_server_user("sh")
+            .args(["-c", script])
             .output()
             .context("cannot run sudo")?;
         if !output.status.success() {
