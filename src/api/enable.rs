@@ -124,7 +124,7 @@ fn enable(ids: &[pg_sys::Oid]) -> Result<(), Error> {
         checks::references(candidate, |id| together.contains(&id) || watch.has(id))?;
         checks::name(candidate)?;
     }
-    api::working(|| publication::ensure())?;
+    api::working(publication::ensure)?;
     record(&referenced_first(candidates))?;
     let tables: Vec<(pg_sys::Oid, String)> = wanted
         .iter()

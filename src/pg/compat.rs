@@ -4,9 +4,9 @@ use pgrx::pg_sys;
 
 /// The system caches whose invalidations tell of changed types, labels and schemas.
 pub const WATCHED_CACHES: [u32; 3] = [
-    pg_sys::SysCacheIdentifier::TYPEOID as u32,
-    pg_sys::SysCacheIdentifier::ENUMOID as u32,
-    pg_sys::SysCacheIdentifier::NAMESPACEOID as u32,
+    pg_sys::SysCacheIdentifier::TYPEOID,
+    pg_sys::SysCacheIdentifier::ENUMOID,
+    pg_sys::SysCacheIdentifier::NAMESPACEOID,
 ];
 
 /// What a watched cache holds.

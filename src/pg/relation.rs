@@ -28,7 +28,7 @@ pub struct Class {
 pub fn class(relation: pg_sys::Oid) -> Option<Class> {
     use pg_sys::*;
     cached(
-        SysCacheIdentifier::RELOID as u32,
+        SysCacheIdentifier::RELOID,
         relation.into(),
         |row: &CachedRow| Class {
             name: row.name(Anum_pg_class_relname),
@@ -45,7 +45,7 @@ pub fn class(relation: pg_sys::Oid) -> Option<Class> {
 /// The table that an index belongs to; `None` if the relation is no index.
 pub fn table_of_index(index: pg_sys::Oid) -> Option<pg_sys::Oid> {
     cached(
-        pg_sys::SysCacheIdentifier::INDEXRELID as u32,
+        pg_sys::SysCacheIdentifier::INDEXRELID,
         index.into(),
         |row: &CachedRow| row.oid(pg_sys::Anum_pg_index_indrelid),
     )
@@ -159,7 +159,7 @@ pub fn sequence(id: pg_sys::Oid, owned: bool) -> Option<electric_schema::model::
 /// The storage options of a relation as `pg_get_indexdef` prints them between `WITH (` and `)`.
 pub fn storage_options(id: pg_sys::Oid) -> Option<String> {
     let options: Vec<String> = cached(
-        pg_sys::SysCacheIdentifier::RELOID as u32,
+        pg_sys::SysCacheIdentifier::RELOID,
         id.into(),
         |row: &CachedRow| row.get::<Vec<String>>(pg_sys::Anum_pg_class_reloptions),
     )??;
@@ -192,7 +192,7 @@ pub struct Publication {
 
 /// The publication of that id.
 pub fn publication(id: pg_sys::Oid) -> Publication {
-    let cache = pg_sys::SysCacheIdentifier::PUBLICATIONOID as u32;
+    let cache = pg_sys::SysCacheIdentifier::PUBLICATIONOID;
     cached(cache, id.into(), |row: &CachedRow| Publication {
         all_tables: row.bool(pg_sys::Anum_pg_publication_puballtables),
         via_root: row.bool(pg_sys::Anum_pg_publication_pubviaroot),

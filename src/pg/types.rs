@@ -23,7 +23,7 @@ struct TypeRow {
 fn type_row(id: pg_sys::Oid) -> Option<TypeRow> {
     use pg_sys::*;
     cached(
-        SysCacheIdentifier::TYPEOID as u32,
+        SysCacheIdentifier::TYPEOID,
         id.into(),
         |row: &CachedRow| TypeRow {
             name: row.name(Anum_pg_type_typname),
@@ -180,7 +180,7 @@ pub struct DomainFacts {
 pub fn domain_facts(id: pg_sys::Oid) -> Option<DomainFacts> {
     use pg_sys::*;
     cached(
-        SysCacheIdentifier::TYPEOID as u32,
+        SysCacheIdentifier::TYPEOID,
         id.into(),
         |row: &CachedRow| {
             let base = row.oid(Anum_pg_type_typbasetype);
@@ -259,7 +259,7 @@ pub fn own_collation(collation: pg_sys::Oid, type_id: pg_sys::Oid) -> Option<Str
     }
     use pg_sys::*;
     cached(
-        SysCacheIdentifier::COLLOID as u32,
+        SysCacheIdentifier::COLLOID,
         collation.into(),
         |row: &CachedRow| {
             let schema = schema_name(row.oid(Anum_pg_collation_collnamespace))?;
@@ -285,12 +285,12 @@ pub fn column_name(relation: pg_sys::Oid, number: i16) -> Option<String> {
 pub fn access_method(index: pg_sys::Oid) -> Option<String> {
     use pg_sys::*;
     let method = cached(
-        SysCacheIdentifier::RELOID as u32,
+        SysCacheIdentifier::RELOID,
         index.into(),
         |row: &CachedRow| row.oid(Anum_pg_class_relam),
     )?;
     cached(
-        SysCacheIdentifier::AMOID as u32,
+        SysCacheIdentifier::AMOID,
         method.into(),
         |row: &CachedRow| row.name(Anum_pg_am_amname),
     )
