@@ -11,10 +11,29 @@ use pgrx::pg_sys;
 
 use crate::catalog::{self, Actual};
 use crate::error::Error;
+use crate::pg::event::Event;
 use crate::pg::touched::Touched;
-use crate::pg::{hook, locks, names, relation, touched, xact};
+use crate::pg::{hook, locks, names, relation, session, spi, touched, xact};
 use crate::watch::{self, Watch};
 use crate::{store, version};
+
+/// A command begins. One that will migrate a table waits for other migrations now, before it locks the table: else
+/// rows of the table would have to wait with it, and two that lock tables first could wait for each other.
+pub fn command_starts(event: &Event) -> Result<(), Error> {
+    if crate::api::at_work() {
+        return Ok(());
+    }
+    let watch = watch::current()?;
+    if !watch.is_empty()
+        && event
+            .migrated()
+            .into_iter()
+            .any(|target| watch.watches(target))
+    {
+        locks::migrations();
+    }
+    Ok(())
+}
 
 /// A command ended.
 pub fn command_ended() -> Result<(), Error> {
@@ -36,7 +55,23 @@ fn changed(touched: &Touched, watch: &Watch) -> Result<(), Error> {
     for id in watch.touched_tables(touched) {
         table_touched(id, watch)?;
     }
+    for id in watch.touched_partitions(touched) {
+        partition_touched(id)?;
+    }
     Ok(())
+}
+
+/// The rows of a partition travel with its own replica identity: it gets that of the electrified root.
+fn partition_touched(id: pg_sys::Oid) -> Result<(), Error> {
+    let identity = |id| relation::class(id).map(|class| class.replica_identity);
+    let root = relation::root_of_partition(id).and_then(identity);
+    if root != Some(b'f') || identity(id) == root {
+        return Ok(());
+    }
+    let (schema, name) = shown(id);
+    let table = electric_schema::names::qualified_quoted(&schema, &name);
+    let _elevated = session::elevate();
+    crate::api::working(|| spi::run(&format!("ALTER TABLE ONLY {table} REPLICA IDENTITY FULL")))
 }
 
 /// Records or refuses what happened to an electrified table.

@@ -55,10 +55,11 @@ pub fn add(tables: &[(pg_sys::Oid, String)]) -> Result<(), Error> {
     if relation::publication(id).all_tables {
         return Ok(());
     }
-    let missing: Vec<&str> = tables
+    let missing: Vec<String> = tables
         .iter()
         .filter(|(table, _)| !relation::is_published(*table, id))
-        .map(|(_, name)| name.as_str())
+        // Tables that inherit from an electrified one are tables of their own.
+        .map(|(_, name)| format!("ONLY {name}"))
         .collect();
     if missing.is_empty() {
         return Ok(());
@@ -80,7 +81,7 @@ pub fn remove(table: pg_sys::Oid, table_name: &str) -> Result<(), Error> {
     }
     let _elevated = session::elevate();
     spi::run(&format!(
-        "ALTER PUBLICATION {} DROP TABLE {table_name}",
+        "ALTER PUBLICATION {} DROP TABLE ONLY {table_name}",
         quote_ident(&name)
     ))
 }

@@ -8,6 +8,7 @@ use pgrx::pg_sys;
 
 use crate::error::Error;
 use crate::pg::touched::{self, Touched};
+use crate::pg::tree::Target;
 use crate::pg::{compat, names, relation};
 use crate::store;
 
@@ -62,6 +63,16 @@ impl Watch {
         self.tables.contains(&table.to_u32())
     }
 
+    /// Whether the target is an electrified table, an index of one, or a type that one uses.
+    pub fn watches(&self, target: Target) -> bool {
+        match target {
+            Target::Relation(id) => {
+                self.has(id) || relation::table_of_index(id).is_some_and(|table| self.has(table))
+            }
+            Target::Type(id) => self.types.values().any(|watched| *watched == id),
+        }
+    }
+
     /// The electrified tables among what was touched, itself or by an index, each once, in the order of touching.
     pub fn touched_tables(&self, touched: &Touched) -> Vec<pg_sys::Oid> {
         let mut seen = BTreeSet::new();
@@ -86,6 +97,13 @@ impl Watch {
             );
         }
         found
+    }
+
+    /// The partitions of electrified tables among what was touched.
+    pub fn touched_partitions(&self, touched: &Touched) -> Vec<pg_sys::Oid> {
+        let of_ours =
+            |id: &pg_sys::Oid| relation::root_of_partition(*id).is_some_and(|root| self.has(root));
+        touched.relations.iter().copied().filter(of_ours).collect()
     }
 
     /// The electrified tables whose schema's cache entry has one of the hashes: schemas change rarely.

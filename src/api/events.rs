@@ -4,11 +4,27 @@ use crate::error::{Error, SqlState};
 use crate::pg::entry::{self, Call, Datum, void};
 use crate::pg::{names, session, touched};
 use crate::settings::{POLICY, Policy};
-use crate::{capture, settings};
+use crate::{capture, settings, watch};
 
 /// Whether this is a moment at which capture has nothing to do: a standby, pg_upgrade, our own scripts.
 fn idle() -> bool {
     !session::may_act() || session::in_own_script()
+}
+
+/// A command begins that fires no event trigger; the utility hook calls this in its stead.
+pub fn utility_starts() -> Result<Datum, Error> {
+    if !idle() && !watch::current()?.is_empty() {
+        touched::command_starts();
+    }
+    Ok(void())
+}
+
+/// A command ended that fires no event trigger.
+pub fn utility_ended() -> Result<Datum, Error> {
+    if !idle() {
+        capture::command_ended()?;
+    }
+    Ok(void())
 }
 
 /// `ddl_command_start`: from here on what is touched is noted.
@@ -17,10 +33,11 @@ pub fn on_command_start(call: &Call) -> Result<Datum, Error> {
         return Ok(void());
     }
     touched::command_starts();
-    if call
-        .event()
-        .is_some_and(|event| event.drops_extension("electric"))
-    {
+    let Some(event) = call.event() else {
+        return Ok(void());
+    };
+    capture::command_starts(&event)?;
+    if event.drops_extension("electric") {
         let publication = settings::publication();
         if names::publication_id(&publication) != pgrx::pg_sys::Oid::INVALID {
             entry::notice_with_hint(

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::error::Error;
 use crate::pg::entry::{Call, Datum};
-use crate::pg::{heap, names};
+use crate::pg::heap;
 use crate::settings::{self, POLICY, REPLICA_IDENTITY};
 use crate::store;
 
@@ -12,7 +12,6 @@ use crate::store;
 pub fn status(_call: &Call) -> Result<Datum, Error> {
     let migration = store::migrations::last()?;
     let (commands, hash) = store::commands::last()?;
-    let publication = settings::publication();
     let status = json!({
         "version": migration.as_ref().map(|m| m.version.clone()),
         "migration_id": migration.as_ref().map(|m| m.id),
@@ -20,10 +19,7 @@ pub fn status(_call: &Call) -> Result<Datum, Error> {
         "tables": store::shapes::ids().len(),
         "commands": commands,
         "extension_version": env!("CARGO_PKG_VERSION"),
-        "publication": {
-            "name": publication,
-            "exists": names::publication_id(&publication) != pgrx::pg_sys::Oid::INVALID,
-        },
+        "publication": settings::publication(),
         "policy": POLICY.get().word(),
         "replica_identity": REPLICA_IDENTITY.get().word(),
         "proxy": null,

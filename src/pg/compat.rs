@@ -91,6 +91,8 @@ pub mod catalog {
     pub const INHERITANCE: Oid = fixed(2611);
     /// Its index on `inhparent`.
     pub const INHERITANCE_BY_PARENT: Oid = fixed(2187);
+    /// Its index on `(inhrelid, inhseqno)`.
+    pub const INHERITANCE_BY_CHILD: Oid = fixed(2680);
     /// `pg_publication_rel`.
     pub const PUBLICATION_RELATIONS: Oid = fixed(6106);
     /// Its index on `(prrelid, prpubid)`.

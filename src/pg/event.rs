@@ -27,6 +27,12 @@ impl Event {
         }
     }
 
+    /// The tables and types that the command would migrate.
+    pub fn migrated(&self) -> Vec<super::tree::Target> {
+        // SAFETY: the parse tree belongs to the running command.
+        unsafe { super::tree::migrated((*self.data).parsetree) }
+    }
+
     /// Whether the command drops this extension.
     pub fn drops_extension(&self, name: &str) -> bool {
         // SAFETY: the parse tree belongs to the running command; DROP EXTENSION lists its names as String nodes.

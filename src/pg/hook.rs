@@ -1,4 +1,4 @@
-//! The utility hook: remembers the text of the statement that runs, and nothing else.
+//! The utility hook: remembers the text of the statement that runs, and stands in where no event trigger fires.
 //!
 //! The frame has nothing to drop and no guard, so that the server's errors pass through it untouched. (Through pgrx's
 //! boundary every error of every utility statement would lose its cursor position and its object fields.)
@@ -7,6 +7,8 @@ use std::cell::{Cell, UnsafeCell};
 use std::ffi::{CStr, c_char};
 
 use pgrx::pg_sys;
+
+use super::entry;
 
 /// A statement that a frame of the hook runs, and the subtransaction it began in.
 #[derive(Clone, Copy)]
@@ -94,6 +96,10 @@ unsafe extern "C-unwind" fn process_utility(
                 subtransaction: GetCurrentSubTransactionId(),
             });
         }
+        let watched = has_no_event_trigger(pstmt);
+        if watched {
+            entry::finish(entry::guarded(crate::api::events::utility_starts));
+        }
         match PREVIOUS.0.get() {
             Some(previous) => previous(
                 pstmt,
@@ -116,8 +122,17 @@ unsafe extern "C-unwind" fn process_utility(
                 completion,
             ),
         }
+        if watched {
+            entry::finish(entry::guarded(crate::api::events::utility_ended));
+        }
         running().truncate(depth);
     }
+}
+
+/// Commands that can change a shape but fire no event trigger: REINDEX makes an invalid index valid.
+unsafe fn has_no_event_trigger(pstmt: *const pg_sys::PlannedStmt) -> bool {
+    // SAFETY: the caller passes the statement that runs; utility statements have a node.
+    unsafe { (*(*pstmt).utilityStmt).type_ == pg_sys::NodeTag::T_ReindexStmt }
 }
 
 /// The text of the statement that runs, alone, as it was issued.

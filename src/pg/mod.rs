@@ -15,5 +15,6 @@ pub mod relation;
 pub mod session;
 pub mod spi;
 pub mod touched;
+pub mod tree;
 pub mod types;
 pub mod xact;

@@ -61,6 +61,24 @@ pub fn children(relation: pg_sys::Oid) -> Vec<pg_sys::Oid> {
     )
 }
 
+/// The partitioned table at the root, if the relation is a partition.
+pub fn root_of_partition(relation: pg_sys::Oid) -> Option<pg_sys::Oid> {
+    let mut root = None;
+    let mut at = relation;
+    // SAFETY: looks up a system cache.
+    while unsafe { pg_sys::get_rel_relispartition(at) } {
+        at = heap::scan(
+            c::INHERITANCE,
+            c::INHERITANCE_BY_CHILD,
+            &[Key::oid(c::inheritance::CHILD, at)],
+            |row| row.oid(c::inheritance::PARENT),
+        )
+        .pop()?;
+        root = Some(at);
+    }
+    root
+}
+
 /// Whether the relation is itself a member of the publication.
 pub fn is_published(relation: pg_sys::Oid, publication: pg_sys::Oid) -> bool {
     heap::scan(

@@ -22,10 +22,8 @@ struct TypeRow {
 
 fn type_row(id: pg_sys::Oid) -> Option<TypeRow> {
     use pg_sys::*;
-    cached(
-        SysCacheIdentifier::TYPEOID,
-        id.into(),
-        |row: &CachedRow| TypeRow {
+    cached(SysCacheIdentifier::TYPEOID, id.into(), |row: &CachedRow| {
+        TypeRow {
             name: row.name(Anum_pg_type_typname),
             schema: row.oid(Anum_pg_type_typnamespace),
             kind: row.char(Anum_pg_type_typtype),
@@ -34,8 +32,8 @@ fn type_row(id: pg_sys::Oid) -> Option<TypeRow> {
             base_modifier: row.get(Anum_pg_type_typtypmod).unwrap_or(-1),
             base_dims: row.get(Anum_pg_type_typndims).unwrap_or(0),
             modifier_out: row.oid(Anum_pg_type_typmodout),
-        },
-    )
+        }
+    })
 }
 
 /// The type of a column as shapes have it. Call it under canonical settings.
@@ -179,23 +177,19 @@ pub struct DomainFacts {
 /// What defines a domain; `None` if the type is gone.
 pub fn domain_facts(id: pg_sys::Oid) -> Option<DomainFacts> {
     use pg_sys::*;
-    cached(
-        SysCacheIdentifier::TYPEOID,
-        id.into(),
-        |row: &CachedRow| {
-            let base = row.oid(Anum_pg_type_typbasetype);
-            DomainFacts {
-                base,
-                modifier: row.get(Anum_pg_type_typtypmod).unwrap_or(-1),
-                dims: row.get(Anum_pg_type_typndims).unwrap_or(0),
-                not_null: row.bool(Anum_pg_type_typnotnull),
-                default: row
-                    .datum(Anum_pg_type_typdefaultbin)
-                    .and_then(|tree| super::deparse::expression(tree, Oid::INVALID)),
-                collation: own_collation(row.oid(Anum_pg_type_typcollation), base),
-            }
-        },
-    )
+    cached(SysCacheIdentifier::TYPEOID, id.into(), |row: &CachedRow| {
+        let base = row.oid(Anum_pg_type_typbasetype);
+        DomainFacts {
+            base,
+            modifier: row.get(Anum_pg_type_typtypmod).unwrap_or(-1),
+            dims: row.get(Anum_pg_type_typndims).unwrap_or(0),
+            not_null: row.bool(Anum_pg_type_typnotnull),
+            default: row
+                .datum(Anum_pg_type_typdefaultbin)
+                .and_then(|tree| super::deparse::expression(tree, Oid::INVALID)),
+            collation: own_collation(row.oid(Anum_pg_type_typcollation), base),
+        }
+    })
 }
 
 /// The CHECK constraints of a domain, by name.
