@@ -2,10 +2,11 @@
 
 Needs psycopg2 and SQLite 3.37 or newer. A table's first copy is held in memory; a real client would go in portions.
 """
-import hashlib, json, re, sqlite3, struct, sys, time
+import hashlib, itertools, json, re, sqlite3, struct, sys, time
 import psycopg2, psycopg2.extras
 
 PUBLICATION, SLOT = "electric_publication", "follow_py"
+COPIES = itertools.count(1)
 # Text forms must not depend on the server's or the role's settings.
 SESSION = ("-c TimeZone=UTC -c DateStyle=ISO,YMD -c IntervalStyle=postgres "
            "-c bytea_output=hex -c extra_float_digits=1 -c lc_monetary=C")
@@ -233,7 +234,7 @@ class Replica:
             changes = []
             if created:
                 # The rows that the tables had before: from a snapshot, once the stream has come to it.
-                sql, point = self.snapshot("follow_py_copy", temporary=True)
+                sql, point = self.snapshot(f"{SLOT}_{next(COPIES)}", temporary=True)
                 self.pull(point, skip | created)
                 with self.transaction(checked=False):
                     for name in created & self.shapes.keys():
