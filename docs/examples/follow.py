@@ -169,7 +169,10 @@ class Replica:
         # A cast to text would give other forms (true, 10.0.0.1/32): take what the server prints, as the stream does.
         psycopg2.extensions.register_type(AS_SENT, sql)
         columns = ", ".join(quote(c["name"]) for c in table["columns"])
-        sql.execute(f"SELECT {columns} FROM {quote(table['schema'])}.{quote(table['name'])}")
+        name = f"{quote(table['schema'])}.{quote(table['name'])}"
+        sql.execute("SELECT relkind = 'p' FROM pg_class WHERE oid = %s::regclass", (name,))
+        only = "" if sql.fetchone()[0] == "t" else "ONLY"  # tables that inherit are tables of their own
+        sql.execute(f"SELECT {columns} FROM {only} {name}")
         for texts in sql.fetchall():
             self.insert(table, texts)
 
