@@ -37,6 +37,9 @@ const SETTINGS: &[(&str, &str)] = &[
     ("lc_messages", "C"),
     ("listen_addresses", "127.0.0.1"),
     ("log_min_messages", "warning"),
+    // A test that waits for what never comes fails instead of hanging.
+    ("lock_timeout", "60s"),
+    ("idle_in_transaction_session_timeout", "180s"),
     ("log_line_prefix", "%m [%p] %d "),
 ];
 

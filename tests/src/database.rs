@@ -166,7 +166,8 @@ impl<'a> Database<'a> {
             parts.push(format!("{table}: {}", text(&mut client, &sql)));
         }
         for sql in [
-            "SELECT string_agg(p::text, E'\\n' ORDER BY p::text) FROM pg_publication_tables p",
+            "SELECT string_agg(format('%s %s %s', p.pubname, r.prrelid::regclass, r.prattrs), E'\\n' ORDER BY r.oid) \
+             FROM pg_publication p LEFT JOIN pg_publication_rel r ON r.prpubid = p.oid",
             "SELECT string_agg(format('%s.%s %s %s %s', attrelid::regclass, attname, atttypid::regtype, atttypmod, \
              attnotnull), E'\\n' ORDER BY attrelid, attnum) FROM pg_attribute JOIN pg_class c ON c.oid = attrelid \
              WHERE attnum > 0 AND relnamespace >= 16384 OR relnamespace = 'public'::regnamespace AND attnum > 0",

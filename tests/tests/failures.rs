@@ -462,13 +462,15 @@ fn failure_20_concurrent_ddl_is_recorded_in_commit_order() {
     );
     let (mut replica, _) = Replica::follow(&database, None).unwrap();
     let mut first = database.client();
-    let mut second = database.client();
+    let second = database.client();
     run(&mut first, "BEGIN; SELECT pg_current_xact_id()");
-    run(
-        &mut second,
-        "BEGIN; ALTER TABLE other ADD COLUMN second text",
-    );
     std::thread::scope(|scope| {
+        // Inside, so that a failure below ends its transaction and with it the other's wait.
+        let mut second = second;
+        run(
+            &mut second,
+            "BEGIN; ALTER TABLE other ADD COLUMN second text",
+        );
         let thread = scope.spawn(|| {
             run(
                 &mut first,

@@ -166,11 +166,14 @@ fn concurrent_migrators_wait_for_each_other() {
     let database = items();
     run(
         &mut database.client(),
-        "CREATE TABLE other (id int PRIMARY KEY); SELECT electric.enable('other')",
+        "CREATE TABLE other (id int PRIMARY KEY); CREATE TABLE third (id int PRIMARY KEY); \
+         SELECT electric.enable('other', 'third')",
     );
-    let mut first = database.client();
-    run(&mut first, "BEGIN; ALTER TABLE items ADD COLUMN a text");
+    let first = database.client();
     std::thread::scope(|scope| {
+        // Inside, so that a failure below ends its transaction and with it the other's wait.
+        let mut first = first;
+        run(&mut first, "BEGIN; ALTER TABLE items ADD COLUMN a text");
         let second = scope.spawn(|| {
             run(
                 &mut database.client(),
@@ -178,15 +181,15 @@ fn concurrent_migrators_wait_for_each_other() {
             )
         });
         wait_until("the second migrator waits", || waiting(&database) == "1");
-        // Rows and DDL on ordinary tables go on.
+        // Rows, and DDL on ordinary tables, go on.
         run(
             &mut database.client(),
-            "INSERT INTO other VALUES (1); CREATE TABLE ordinary (a int); DROP TABLE ordinary",
+            "INSERT INTO third VALUES (1); CREATE TABLE ordinary (a int); DROP TABLE ordinary",
         );
         run(&mut first, "COMMIT");
         second.join().unwrap();
     });
-    let commands = database.commands_after(2);
+    let commands = database.commands_after(3);
     assert_eq!(
         words(&commands),
         [

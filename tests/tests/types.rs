@@ -62,7 +62,6 @@ const TYPES: &[(&str, &str, &[&str])] = &[
     ("varchar", "TEXT", &["' x '"]),
     ("varchar(5)", "TEXT", &["'12345'"]),
     ("char(5)", "TEXT", &["'ab'"]),
-    ("\"char\"", "TEXT", &["'x'"]),
     ("name", "TEXT", &["'a name'"]),
     ("uuid", "TEXT", &["'A0EEBC99-9c0b-4ef8-bb6d-6bb9bd380a11'"]),
     (
@@ -299,10 +298,11 @@ fn every_usable_type_can_be_a_key() {
     let database = database();
     for (i, (name, _, values)) in types(&database).into_iter().enumerate() {
         let usable = format!(
-            "CREATE TABLE k{i} (id {name} PRIMARY KEY, n int DEFAULT 0); INSERT INTO k{i} VALUES ({})",
+            "CREATE TABLE k{i} (id {name} PRIMARY KEY, n int DEFAULT 0); INSERT INTO k{i} VALUES ({}); \
+             SELECT FROM k{i} WHERE id >= (SELECT id FROM k{i})",
             values[0]
         );
-        // No operator class: not a key in Postgres either. NaN is no key of SQLite.
+        // What cannot be compared is no key in Postgres either. NaN is no key of SQLite.
         if values[0] == "'NaN'" || database.client().batch_execute(&usable).is_err() {
             continue;
         }
@@ -468,7 +468,7 @@ fn types_outside_the_contract_are_refused() {
         "xid8",
         "regclass",
         "pg_snapshot",
-        "items",
+        "\"char\"",
     ] {
         let error = database.refused(&format!("ALTER TABLE items ADD COLUMN x {name}"), "0A000");
         error

@@ -275,7 +275,7 @@ fn agreement(screen: &Screen, comparison: &Comparison, file: &Path) -> bool {
     screen.section("Both sides compared");
     let size = std::fs::metadata(file).map_or(0, |metadata| metadata.len());
     for (table, rows) in &comparison.rows {
-        screen.line(&format!("  {table:<20} {rows:>3} rows"));
+        screen.line(&format!("  {table:<20} {:>8}", counted(*rows)));
     }
     screen.line(&format!(
         "  {} tables, {} columns, {} indexes, the hash chain; a SQLite file of {} kB",
@@ -389,7 +389,7 @@ impl Screen {
                 }
                 Event::Row(row) => self.row(row),
                 Event::Copied { table, rows } => {
-                    self.note(&format!("   copied {rows} rows of {table}"))
+                    self.note(&format!("   copied {} of {table}", counted(*rows)))
                 }
                 Event::Named { .. } => {}
             }
@@ -401,7 +401,7 @@ impl Screen {
             self.note(&format!("     {dialect:<9} (nothing to do)"));
         }
         for statement in statements {
-            for (i, line) in statement.lines().enumerate() {
+            for (i, line) in wrapped(statement).iter().enumerate() {
                 let label = if i == 0 { dialect } else { "" };
                 self.line(&format!(
                     "       {} {line}",
@@ -431,4 +431,32 @@ impl Screen {
             values.join(", ")
         ));
     }
+}
+
+fn counted(rows: usize) -> String {
+    if rows == 1 {
+        "1 row".to_owned()
+    } else {
+        format!("{rows} rows")
+    }
+}
+
+/// The lines of a statement, none much longer than a terminal is wide; those that go on are indented.
+fn wrapped(statement: &str) -> Vec<String> {
+    const WIDTH: usize = 100;
+    let mut lines = Vec::new();
+    for line in statement.lines() {
+        let mut current = String::new();
+        for word in line.split_inclusive(' ') {
+            if !current.trim().is_empty()
+                && current.chars().count() + word.trim_end().chars().count() > WIDTH
+            {
+                lines.push(current.trim_end().to_owned());
+                current = "    ".to_owned();
+            }
+            current.push_str(word);
+        }
+        lines.push(current.trim_end().to_owned());
+    }
+    lines
 }

@@ -146,6 +146,21 @@ fn postgres_schema(
     Ok(())
 }
 
+/// Whether the primary key is one in SQLite: not where it would refuse rows, because NaN is NULL there, because JSON
+/// does not tell arrays of other bounds apart, or because rows may break it until the transaction ends.
+fn keeps_key(table: &Table) -> bool {
+    let deferrable = table.primary_key_constraint.as_ref();
+    let deferrable = deferrable.is_some_and(|key| key.definition.contains(") DEFERRABLE"));
+    let mut columns = table
+        .primary_key
+        .iter()
+        .filter_map(|name| table.column(name));
+    !deferrable
+        && columns.all(|column| {
+            column.sqlite_type != SqliteType::Real && column.data_type.base().array_dims == 0
+        })
+}
+
 /// SQLite's catalog against the recorded shape.
 fn sqlite_schema(
     sqlite: &rusqlite::Connection,
@@ -160,6 +175,7 @@ fn sqlite_schema(
             Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
         })?
         .collect::<Result<_, _>>()?;
+    let keyed = keeps_key(table);
     let mut expected = Vec::new();
     for column in &table.columns {
         let declared = match column.sqlite_type {
@@ -170,7 +186,7 @@ fn sqlite_schema(
         };
         let key = (1..)
             .zip(&table.primary_key)
-            .find(|(_, key)| **key == column.name)
+            .find(|(_, key)| keyed && **key == column.name)
             .map_or(0, |(i, _)| i);
         let not_null = !column.nullable && column.sqlite_type != SqliteType::Real;
         expected.push((column.name.clone(), declared.to_owned(), not_null, key));
