@@ -432,25 +432,6 @@ fn history_is_append_only_even_for_superusers() {
 }
 
 #[test]
-fn the_objects_of_the_extension_are_not_altered() {
-    let database = items();
-    for sql in [
-        "ALTER TABLE electric.ddl_commands DROP COLUMN hash",
-        "ALTER TABLE electric.migrations ADD COLUMN mine text",
-        "ALTER TABLE electric.ddl_commands RENAME TO gone",
-    ] {
-        database.refused(sql, "0A000");
-    }
-    // Postgres itself keeps members of an extension.
-    assert!(
-        database
-            .client()
-            .batch_execute("DROP TABLE electric.ddl_commands")
-            .is_err()
-    );
-}
-
-#[test]
 fn the_chain_is_over_the_ops_as_stored() {
     let database = items();
     run(
