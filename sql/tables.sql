@@ -81,14 +81,17 @@ COMMENT ON TABLE electric.assignments IS 'How rows of electrified tables give ro
 -- A shape is moved out of line early, so that the list of tables stays short to read.
 CREATE TABLE electric.electrified (
     relation regclass CONSTRAINT electrified_pkey PRIMARY KEY,
-    shape json NOT NULL
+    shape json NOT NULL,
+    identity json NOT NULL
 ) WITH (toast_tuple_target = 128);
 COMMENT ON TABLE electric.electrified IS 'The electrified tables and their recorded shapes';
 COMMENT ON COLUMN electric.electrified.shape IS 'What replicas know of the table; the catalog is compared with it';
+COMMENT ON COLUMN electric.electrified.identity IS 'Ids of its parts in this database, by which renamed and replaced ones are told apart';
 
 CREATE TABLE electric.electrified_types (
     type regtype CONSTRAINT electrified_types_pkey PRIMARY KEY,
-    definition json NOT NULL
+    definition json NOT NULL,
+    identity text NOT NULL
 );
 COMMENT ON TABLE electric.electrified_types IS 'The enums, domains and ranges that electrified tables use, as recorded';
 

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use electric_schema::change::{Change, LabelPosition};
 use electric_schema::dialect::{postgres, sqlite};
 use electric_schema::diff::{self, NewColumn};
+use electric_schema::identity::Ids;
 use electric_schema::model::{Index, Table, TypeDefinition, TypeKind};
+use electric_schema::refusal::Refusal;
 use electric_schema::{hash, op, refusal};
 use pgrx::pg_sys;
 
@@ -13,16 +15,15 @@ use crate::catalog::{self, Actual};
 use crate::error::Error;
 use crate::pg::event::Event;
 use crate::pg::touched::Touched;
+use crate::pg::tree::Target;
 use crate::pg::{hook, locks, names, relation, session, spi, touched, xact};
+use crate::store::Recorded;
 use crate::watch::{self, Watch};
 use crate::{store, version};
 
 /// A command begins. One that will migrate a table waits for other migrations now, before it locks the table: else
 /// rows of the table would have to wait with it, and two that lock tables first could wait for each other.
 pub fn command_starts(event: &Event) -> Result<(), Error> {
-    if crate::api::at_work() {
-        return Ok(());
-    }
     let watch = watch::current()?;
     if !watch.is_empty()
         && event
@@ -35,15 +36,19 @@ pub fn command_starts(event: &Event) -> Result<(), Error> {
     Ok(())
 }
 
-/// A command ended.
-pub fn command_ended() -> Result<(), Error> {
-    let touched = touched::take();
-    if crate::api::at_work() {
+/// A command ended; `event` tells which, where an event trigger does.
+pub fn command_ended(event: Option<Event>) -> Result<(), Error> {
+    let (mut touched, ours) = touched::command_ended();
+    if ours {
         return Ok(());
     }
     let watch = watch::current()?;
     if watch.is_empty() {
         return Ok(());
+    }
+    // Where the first command of a backend loads the library, nothing could be kept over the commits inside it.
+    if let Some(Target::Relation(id)) = event.and_then(|event| event.indexed_concurrently()) {
+        touched.relations.push(id);
     }
     changed(&touched, &watch)
 }
@@ -74,48 +79,90 @@ fn partition_touched(id: pg_sys::Oid) -> Result<(), Error> {
     crate::api::working(|| spi::run(&format!("ALTER TABLE ONLY {table} REPLICA IDENTITY FULL")))
 }
 
+/// What is recorded of a table and what the catalog has, made comparable.
+struct Compared {
+    recorded: Table,
+    identity: Ids,
+    actual: Actual,
+    successors: Option<BTreeMap<String, String>>,
+}
+
+/// Reads both; `None` if the table is not electrified any more. An error if it is gone.
+fn compare(id: pg_sys::Oid) -> Result<Option<Compared>, Error> {
+    let Some(Recorded {
+        table: mut recorded,
+        identity,
+    }) = store::shapes::get(id)?
+    else {
+        return Ok(None);
+    };
+    let Some(actual) = catalog::table(id) else {
+        return Err(refusal::drop_table(&recorded).into());
+    };
+    identity.refresh(&actual.identity, &mut recorded, &actual.table);
+    let successors = identity.successors(&actual.identity);
+    Ok(Some(Compared {
+        recorded,
+        identity,
+        actual,
+        successors,
+    }))
+}
+
+impl Compared {
+    fn changes(&self, new_columns: &BTreeMap<String, NewColumn>) -> Result<Vec<Change>, Refusal> {
+        let Compared {
+            recorded,
+            identity,
+            actual,
+            successors,
+        } = self;
+        if actual.class.persistence != b'p' {
+            return Err(refusal::set_unlogged(recorded));
+        }
+        if identity.changed_parents(&actual.identity) {
+            return Err(refusal::change_parents(recorded));
+        }
+        diff::diff(recorded, &actual.table, new_columns, successors.as_ref())
+    }
+}
+
 /// Records or refuses what happened to an electrified table.
 fn table_touched(id: pg_sys::Oid, watch: &Watch) -> Result<(), Error> {
-    let Some(recorded) = store::shapes::get(id)? else {
-        return Ok(());
-    };
-    if let Some(actual) = catalog::table(id)
-        && actual.class.persistence == b'p'
-        && diff::diff(&recorded, &actual.table, &BTreeMap::new())
-            .is_ok_and(|changes| changes.is_empty())
-    {
+    let unchanged = compare(id).is_ok_and(|compared| {
+        compared.is_none_or(|compared| {
+            compared
+                .changes(&BTreeMap::new())
+                .is_ok_and(|c| c.is_empty())
+        })
+    });
+    if unchanged {
         return Ok(());
     }
     // Another transaction may have changed the table and recorded that after the catalog was read: with the lock,
     // what is read belongs together.
     locks::migrations();
-    let Some(recorded) = store::shapes::get(id)? else {
+    let Some(compared) = compare(id)? else {
         return Ok(());
     };
-    let Some(actual) = catalog::table(id) else {
-        return Err(refusal::drop_table(&recorded).into());
-    };
-    if actual.class.persistence != b'p' {
-        return Err(refusal::set_unlogged(&recorded).into());
-    }
-    let changes = diff::diff(
-        &recorded,
-        &actual.table,
-        &new_columns(id, &recorded, &actual),
-    )?;
+    let changes = compared.changes(&new_columns(id, &compared.recorded, &compared.actual))?;
     if changes.is_empty() {
         return Ok(());
     }
+    let Compared {
+        recorded: mut table,
+        actual,
+        ..
+    } = compared;
     for type_id in &actual.types {
         use_type(*type_id)?;
     }
-    let mut table = recorded;
     for change in changes {
         let change = settle(change, id, &table, &actual, watch)?;
         diff::apply(&mut table, &change);
         record(&change, &table.qualified_name(), Some(&table))?;
     }
-    store::shapes::update(id, &table)?;
+    store::shapes::update(id, &table, &actual.identity)?;
     xact::command_counter_increment();
     Ok(())
 }
@@ -162,7 +209,7 @@ fn settle(
                 let referenced = if target == id {
                     Some(after.clone())
                 } else {
-                    store::shapes::get(target)?
+                    store::shapes::shape(target)?
                 };
                 key.sqlite = referenced.is_some_and(|referenced| {
                     sqlite::keeps_foreign_key(key, &after, &referenced, is_partitioned(target))
@@ -225,32 +272,30 @@ pub fn use_type(id: pg_sys::Oid) -> Result<(), Error> {
     if store::types::get(id)?.is_some() {
         return Ok(());
     }
+    // A label that another transaction is adding is waited for.
+    locks::type_labels(id);
     let Some(definition) = catalog::type_definition(id) else {
         return Ok(());
     };
     let relation = definition.qualified_name();
     let again = store::commands::has(&relation, "create_type")?;
-    record_again(
-        &Change::CreateType(definition.clone()),
-        &relation,
-        None,
-        again,
-    )?;
-    store::types::insert(id, &definition)?;
+    let change = Change::CreateType(definition.clone());
+    record_again(&change, &relation, None, again)?;
+    store::types::insert(id, &definition, &catalog::type_identity(id))?;
     watch::changed();
     Ok(())
 }
 
 /// Records or refuses what happened to a type that electrified tables use.
 fn type_touched(id: pg_sys::Oid) -> Result<(), Error> {
-    let Some(recorded) = store::types::get(id)? else {
-        return Ok(());
-    };
-    if catalog::type_definition(id).as_ref() == Some(&recorded) {
+    if type_is_as_recorded(id)? {
         return Ok(());
     }
     locks::migrations();
-    let Some(recorded) = store::types::get(id)? else {
+    if type_is_as_recorded(id)? {
+        return Ok(());
+    }
+    let Some((recorded, _)) = store::types::get(id)? else {
         return Ok(());
     };
     let refused = |action| -> Result<(), Error> {
@@ -259,9 +304,6 @@ fn type_touched(id: pg_sys::Oid) -> Result<(), Error> {
     let Some(actual) = catalog::type_definition(id) else {
         return refused("drop");
     };
-    if actual == recorded {
-        return Ok(());
-    }
     if actual.schema != recorded.schema {
         return refused("change the schema of");
     }
@@ -290,9 +332,29 @@ fn type_touched(id: pg_sys::Oid) -> Result<(), Error> {
         };
         record(&change, &enum_type.qualified_name(), None)?;
     }
-    store::types::update(id, &enum_type)?;
+    store::types::update(id, &enum_type, &catalog::type_identity(id))?;
     xact::command_counter_increment();
     Ok(())
+}
+
+/// Whether a type is what it was; one that is not recorded is nobody's business. Of domains and ranges the ids decide,
+/// as long as they are of this database: their text changes when something they use is renamed.
+fn type_is_as_recorded(id: pg_sys::Oid) -> Result<bool, Error> {
+    let Some((recorded, identity)) = store::types::get(id)? else {
+        return Ok(true);
+    };
+    let Some(actual) = catalog::type_definition(id) else {
+        return Ok(false);
+    };
+    let named = actual.schema == recorded.schema && actual.name == recorded.name;
+    let same_place = identity.starts_with(&format!("{} ", names::place(id)));
+    Ok(named
+        && actual.labels == recorded.labels
+        && if same_place && recorded.kind != TypeKind::Enum {
+            identity == catalog::type_identity(id)
+        } else {
+            actual.definition == recorded.definition
+        })
 }
 
 /// The labels that came, each with its place among those that are there by then; `None` if any went or moved.
@@ -340,7 +402,7 @@ pub fn record_again(
         migration_id,
         command: change.command(),
         relation,
-        query: &hook::statement_text().unwrap_or_default(),
+        query: &query(change).unwrap_or_default(),
         postgres: &postgres,
         sqlite: &sqlite::statements(change, table),
         op: &hash::canonical_json(&op),
@@ -348,6 +410,14 @@ pub fn record_again(
     })?;
     xact::command_counter_increment();
     Ok(())
+}
+
+/// The statement that made the change: a call of a function of ours, or the utility statement that runs.
+fn query(change: &Change) -> Option<String> {
+    match change {
+        Change::CreateTable { .. } | Change::DisableTable => hook::calling_text(),
+        _ => hook::statement_text(),
+    }
 }
 
 /// A table that was disabled stays on Postgres replicas as it was then. Enabled again it comes with all its rows, so

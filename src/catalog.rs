@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use electric_schema::dialect::types::sqlite_type;
 use electric_schema::diff::NewColumn;
+use electric_schema::identity::Ids;
 use electric_schema::model::{
     Action, Column, Constraint, Extension, ForeignKey, Identity, Index, References, SqliteType,
     Table,
@@ -20,7 +21,7 @@ mod definition;
 mod uses;
 
 use definition::custom_types;
-pub use definition::type_definition;
+pub use definition::{type_definition, type_identity};
 use uses::Uses;
 
 /// A table as the catalog has it.
@@ -37,6 +38,8 @@ pub struct Actual {
     pub generated: BTreeSet<String>,
     /// The tables that foreign keys point to, by constraint name.
     pub referenced: BTreeMap<String, pg_sys::Oid>,
+    /// Ids of its parts.
+    pub identity: Ids,
     /// Enums, domains and the user's ranges that the columns use, those others are made of first.
     pub types: Vec<pg_sys::Oid>,
 }
@@ -67,15 +70,26 @@ pub fn new_column(id: pg_sys::Oid, actual: &Actual, column: &Column) -> NewColum
     if facts.has_volatile_default {
         return facts;
     }
-    let kept = session::canonical(|| expression::missing_value(id, number, types::output));
-    facts.existing_value = kept.or_else(|| {
-        // No value is kept where the rows were rewritten, and by partitioned tables, which have none of their own.
+    facts.existing_value = kept_value(id, number, &column.name).or_else(|| {
+        // No value is kept where the rows were rewritten, or where there are none.
         let value = default.evaluate()?;
         Some(session::canonical(|| {
             types::output(value, default.data_type())
         }))
     });
     facts
+}
+
+/// The value that the server keeps for rows made before the column; of a partitioned table, its partitions keep it.
+fn kept_value(id: pg_sys::Oid, number: i16, name: &str) -> Option<String> {
+    session::canonical(|| {
+        expression::missing_value(id, number, types::output).or_else(|| {
+            relation::descendants(id).into_iter().find_map(|partition| {
+                let number = types::column_number(partition, name)?;
+                expression::missing_value(partition, number, types::output)
+            })
+        })
+    })
 }
 
 /// Reads one table.
@@ -198,7 +212,9 @@ impl Reader {
             .filter(|row| matches!(row.kind, b'p' | b'u' | b'x'))
             .map(|row| row.index)
             .collect();
-        table.indexes = self.indexes(&backing)?;
+        let indexes = self.indexes(&backing)?;
+        let identity = self.identity(&attributes, &constraints, &indexes);
+        table.indexes = indexes.into_iter().map(|(_, index)| index).collect();
         for list in [&mut table.unique, &mut table.checks, &mut table.exclusions] {
             list.sort_by(|a, b| a.name.cmp(&b.name));
         }
@@ -222,8 +238,45 @@ impl Reader {
             unsupported,
             generated,
             referenced,
+            identity,
             types,
         })
+    }
+
+    fn identity(
+        &self,
+        attributes: &[Attribute],
+        constraints: &[ConstraintRow],
+        indexes: &[(pg_sys::Oid, Index)],
+    ) -> Ids {
+        let column = |a: &Attribute| {
+            (
+                a.number,
+                a.type_id.to_u32(),
+                a.modifier,
+                a.collation.to_u32(),
+            )
+        };
+        Ids {
+            place: server::place(self.id),
+            columns: attributes
+                .iter()
+                .map(|a| (a.name.clone(), column(a)))
+                .collect(),
+            constraints: constraints
+                .iter()
+                .filter(|row| row.kind != b'f')
+                .map(|row| (row.name.clone(), row.id.to_u32()))
+                .collect(),
+            indexes: indexes
+                .iter()
+                .map(|(id, i)| (i.name.clone(), id.to_u32()))
+                .collect(),
+            parents: relation::parents(self.id)
+                .into_iter()
+                .map(|id| id.to_u32())
+                .collect(),
+        }
     }
 
     fn attributes(&self) -> Vec<Attribute> {
@@ -301,11 +354,12 @@ impl Reader {
             ],
             |row| {
                 let tree = row.datum(c::default::TREE)?;
+                // A default names no column; to print it for the relation would cost a look at all of them.
                 let constant = expression::constant_of(tree)
                     .map(|value| types::output(value, attribute.type_id));
                 Some((
                     row.oid(c::default::OID),
-                    deparse::expression(tree, self.id)?,
+                    deparse::expression(tree, pg_sys::Oid::INVALID)?,
                     constant,
                 ))
             },
@@ -332,19 +386,26 @@ impl Reader {
             c::CONSTRAINTS,
             c::CONSTRAINTS_BY_RELATION,
             &[Key::oid(RELATION, self.id)],
-            |row| ConstraintRow {
-                id: row.oid(OID),
-                name: row.name(NAME),
-                kind: row.char(KIND),
-                validated: row.bool(VALIDATED),
-                index: row.oid(INDEX),
-                referenced: row.oid(REFERENCED),
-                on_update: row.char(ON_UPDATE),
-                on_delete: row.char(ON_DELETE),
-                columns: row.int2s(COLUMNS),
-                referenced_columns: row.int2s(REFERENCED_COLUMNS),
+            |row| {
+                // A key to a partitioned table has a part for each partition, which comes and goes with that.
+                let is_part = row.char(KIND) == b'f' && row.oid(PARENT) != pg_sys::Oid::INVALID;
+                (!is_part).then(|| ConstraintRow {
+                    id: row.oid(OID),
+                    name: row.name(NAME),
+                    kind: row.char(KIND),
+                    validated: row.bool(VALIDATED),
+                    index: row.oid(INDEX),
+                    referenced: row.oid(REFERENCED),
+                    on_update: row.char(ON_UPDATE),
+                    on_delete: row.char(ON_DELETE),
+                    columns: row.int2s(COLUMNS),
+                    referenced_columns: row.int2s(REFERENCED_COLUMNS),
+                })
             },
         )
+        .into_iter()
+        .flatten()
+        .collect()
     }
 
     fn constraint(&mut self, row: &ConstraintRow) -> Option<Constraint> {
@@ -404,7 +465,7 @@ impl Reader {
     }
 
     /// The indexes that back no constraint. One that is invalid (a failed CONCURRENTLY) does not count.
-    fn indexes(&mut self, backing: &[pg_sys::Oid]) -> Option<Vec<Index>> {
+    fn indexes(&mut self, backing: &[pg_sys::Oid]) -> Option<Vec<(pg_sys::Oid, Index)>> {
         use pg_sys::*;
         let rows = heap::scan(
             IndexRelationId,
@@ -428,7 +489,7 @@ impl Reader {
         );
         rows.into_iter()
             .flatten()
-            .map(|row| self.index(&row))
+            .map(|row| Some((row.id, self.index(&row)?)))
             .collect()
     }
 

@@ -1,27 +1,27 @@
-//! The publication that carries records and rows.
+//! The publication that carries records and rows: whose it must be, what it publishes, which tables are in it.
 
-use electric_schema::names::{qualified_quoted, quote_ident};
+use electric_schema::names::{qualified_quoted, quote_ident, quote_ident_if_needed};
 use pgrx::pg_sys;
 
-use crate::error::Error;
-use crate::pg::{names, relation, session, spi};
+use crate::error::{Error, SqlState};
+use crate::pg::relation::{self, Membership};
+use crate::pg::{names, session, spi};
 use crate::settings;
 
 /// Our own tables that replicas follow.
 const RECORDS: [&std::ffi::CStr; 4] = [c"migrations", c"ddl_commands", c"grants", c"assignments"];
 
-/// Makes the publication if it is not there, and sees to it that it carries the records.
+/// Makes the publication if it is not there, and sees to it that it is ours, carries the records, and every change.
 pub fn ensure() -> Result<(), Error> {
     let name = settings::publication();
     let id = names::publication_id(&name);
-    let schema = names::schema_id(c"electric");
     let quoted = quote_ident(&name);
-    let _elevated = session::elevate();
-    if id == pg_sys::Oid::INVALID {
+    let Some(facts) = relation::publication(id) else {
         let tables: Vec<String> = RECORDS
             .iter()
             .map(|table| qualified_quoted("electric", &table.to_string_lossy()))
             .collect();
+        let _elevated = session::elevate();
         spi::run(&format!(
             "CREATE PUBLICATION {quoted} FOR TABLE {} WITH (publish_via_partition_root = true)",
             tables.join(", ")
@@ -29,18 +29,31 @@ pub fn ensure() -> Result<(), Error> {
         return spi::run(&format!(
             "COMMENT ON PUBLICATION {quoted} IS 'Electric: electrified tables and their migrations'"
         ));
+    };
+    let owner_of_extension = names::extension_owner(names::extension_id(c"electric"));
+    if facts.owner != owner_of_extension && !session::is_superuser_role(facts.owner) {
+        return Err(Error::new(
+            SqlState::InsufficientPrivilege,
+            format!("publication \"{name}\" belongs to role \"{}\"", names::role_name(facts.owner)),
+        )
+        .detail("Whoever owns the publication can take tables and records out of it, so it must be a superuser or the owner of the extension.")
+        .hint(format!(
+            "ALTER PUBLICATION {} OWNER TO …; or choose another name with electric.publication.",
+            quote_ident_if_needed(&name)
+        )));
     }
-    let facts = relation::publication(id);
-    if !facts.via_root {
+    let _elevated = session::elevate();
+    if !facts.via_root || !facts.everything {
         spi::run(&format!(
-            "ALTER PUBLICATION {quoted} SET (publish_via_partition_root = true)"
+            "ALTER PUBLICATION {quoted} SET (publish = 'insert, update, delete, truncate', publish_via_partition_root = true)"
         ))?;
     }
     if facts.all_tables {
         return Ok(());
     }
+    let schema = names::schema_id(c"electric");
     for table in RECORDS {
-        if !relation::is_published(names::relation_id(table, schema), id) {
+        if relation::membership(names::relation_id(table, schema), id) == Membership::None {
             let table = qualified_quoted("electric", &table.to_string_lossy());
             spi::run(&format!("ALTER PUBLICATION {quoted} ADD TABLE {table}"))?;
         }
@@ -48,19 +61,32 @@ pub fn ensure() -> Result<(), Error> {
     Ok(())
 }
 
-/// Adds tables to the publication; those that are members already stay as they are.
+/// Adds tables, given with their quoted names, to the publication; those that are members already stay.
 pub fn add(tables: &[(pg_sys::Oid, String)]) -> Result<(), Error> {
     let name = settings::publication();
     let id = names::publication_id(&name);
-    if relation::publication(id).all_tables {
+    if relation::publication(id).is_some_and(|facts| facts.all_tables) {
         return Ok(());
     }
-    let missing: Vec<String> = tables
-        .iter()
-        .filter(|(table, _)| !relation::is_published(*table, id))
-        // Tables that inherit from an electrified one are tables of their own.
-        .map(|(_, name)| format!("ONLY {name}"))
-        .collect();
+    let mut missing = Vec::new();
+    for (table, table_name) in tables {
+        match relation::membership(*table, id) {
+            Membership::Whole => {}
+            // Tables that inherit from an electrified one are tables of their own.
+            Membership::None => missing.push(format!("ONLY {table_name}")),
+            Membership::Part => {
+                return Err(Error::new(
+                    SqlState::FeatureNotSupported,
+                    format!("table {table_name} is in publication \"{name}\" with a row filter or a column list"),
+                )
+                .detail("Replicas could not tell rows and columns that are left out from ones that are not there.")
+                .hint(format!(
+                    "First: ALTER PUBLICATION {} DROP TABLE {table_name};",
+                    quote_ident_if_needed(&name)
+                )));
+            }
+        }
+    }
     if missing.is_empty() {
         return Ok(());
     }
@@ -76,7 +102,7 @@ pub fn add(tables: &[(pg_sys::Oid, String)]) -> Result<(), Error> {
 pub fn remove(table: pg_sys::Oid, table_name: &str) -> Result<(), Error> {
     let name = settings::publication();
     let id = names::publication_id(&name);
-    if id == pg_sys::Oid::INVALID || !relation::is_published(table, id) {
+    if id == pg_sys::Oid::INVALID || relation::membership(table, id) == Membership::None {
         return Ok(());
     }
     let _elevated = session::elevate();

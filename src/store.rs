@@ -1,5 +1,6 @@
 //! Our own tables: `electric.*` rows ↔ shapes, migrations and commands. The columns are those of sql/tables.sql.
 
+use electric_schema::identity::Ids;
 use electric_schema::model::{Table, TypeDefinition};
 use pgrx::pg_sys;
 
@@ -42,6 +43,15 @@ pub fn list() -> pg_sys::Oid {
     names::relation_id(c"electrified", schema)
 }
 
+/// What is recorded of an electrified table.
+#[derive(Debug, Clone)]
+pub struct Recorded {
+    /// Its shape.
+    pub table: Table,
+    /// Ids of its parts.
+    pub identity: Ids,
+}
+
 /// Recorded shapes.
 pub mod shapes {
     use super::*;
@@ -55,46 +65,53 @@ pub mod shapes {
         heap::scan(list(), pg_sys::Oid::INVALID, &[], |row| row.oid(1))
     }
 
-    /// The recorded shape of a table; `None` if it is not electrified.
-    pub fn get(id: pg_sys::Oid) -> Result<Option<Table>, Error> {
+    /// What is recorded of a table; `None` if it is not electrified.
+    pub fn get(id: pg_sys::Oid) -> Result<Option<Recorded>, Error> {
         let Indexed { table, index } = indexed()?;
         let found = heap::scan(table, index, &[Key::oid(1, id)], |row| {
-            row.get::<pgrx::Json>(2)
+            Some((row.get::<pgrx::Json>(2)?, row.get::<pgrx::Json>(3)?))
         });
-        found
-            .into_iter()
-            .flatten()
-            .next()
-            .map(|json| serde_json::from_value(json.0).map_err(Error::from))
-            .transpose()
+        let Some((shape, identity)) = found.into_iter().flatten().next() else {
+            return Ok(None);
+        };
+        Ok(Some(Recorded {
+            table: serde_json::from_value(shape.0)?,
+            identity: serde_json::from_value(identity.0)?,
+        }))
     }
 
-    fn row(id: pg_sys::Oid, shape: &Table) -> Result<[Option<pg_sys::Datum>; 2], Error> {
+    /// The recorded shape of a table; `None` if it is not electrified.
+    pub fn shape(id: pg_sys::Oid) -> Result<Option<Table>, Error> {
+        Ok(get(id)?.map(|recorded| recorded.table))
+    }
+
+    fn row(
+        id: pg_sys::Oid,
+        shape: &Table,
+        identity: &Ids,
+    ) -> Result<[Option<pg_sys::Datum>; 3], Error> {
         Ok([
             Some(id.into()),
             Some(heap::text(&serde_json::to_string(shape)?)),
+            Some(heap::text(&serde_json::to_string(identity)?)),
         ])
     }
 
     /// Records the shape of a table that becomes electrified.
-    pub fn insert(id: pg_sys::Oid, shape: &Table) -> Result<(), Error> {
-        let Indexed { table, .. } = indexed()?;
-        heap::insert(table, &row(id, shape)?);
-        Ok(())
+    pub fn insert(id: pg_sys::Oid, shape: &Table, identity: &Ids) -> Result<(), Error> {
+        heap::insert(indexed()?.table, &row(id, shape, identity)?)
     }
 
     /// Records another shape of a table.
-    pub fn update(id: pg_sys::Oid, shape: &Table) -> Result<(), Error> {
+    pub fn update(id: pg_sys::Oid, shape: &Table, identity: &Ids) -> Result<(), Error> {
         let Indexed { table, index } = indexed()?;
-        heap::update(table, index, &[Key::oid(1, id)], &row(id, shape)?);
-        Ok(())
+        heap::update(table, index, &[Key::oid(1, id)], &row(id, shape, identity)?)
     }
 
     /// Forgets a table.
     pub fn delete(id: pg_sys::Oid) -> Result<(), Error> {
         let Indexed { table, index } = indexed()?;
-        heap::delete(table, index, &[Key::oid(1, id)]);
-        Ok(())
+        heap::delete(table, index, &[Key::oid(1, id)])
     }
 }
 
@@ -116,48 +133,58 @@ pub mod types {
         ))
     }
 
-    /// The recorded definition of a type.
-    pub fn get(id: pg_sys::Oid) -> Result<Option<TypeDefinition>, Error> {
+    /// The recorded definition of a type, and what told it apart.
+    pub fn get(id: pg_sys::Oid) -> Result<Option<(TypeDefinition, String)>, Error> {
         let Indexed { table, index } = indexed()?;
         let found = heap::scan(table, index, &[Key::oid(1, id)], |row| {
-            row.get::<pgrx::Json>(2)
+            Some((row.get::<pgrx::Json>(2)?, row.get::<String>(3)?))
         });
-        found
-            .into_iter()
-            .flatten()
-            .next()
-            .map(|json| serde_json::from_value(json.0).map_err(Error::from))
-            .transpose()
+        match found.into_iter().flatten().next() {
+            Some((json, identity)) => Ok(Some((serde_json::from_value(json.0)?, identity))),
+            None => Ok(None),
+        }
     }
 
     fn row(
         id: pg_sys::Oid,
         definition: &TypeDefinition,
-    ) -> Result<[Option<pg_sys::Datum>; 2], Error> {
+        identity: &str,
+    ) -> Result<[Option<pg_sys::Datum>; 3], Error> {
         Ok([
             Some(id.into()),
             Some(heap::text(&serde_json::to_string(definition)?)),
+            Some(heap::text(identity)),
         ])
     }
 
     /// Records a type.
-    pub fn insert(id: pg_sys::Oid, definition: &TypeDefinition) -> Result<(), Error> {
-        heap::insert(indexed()?.table, &row(id, definition)?);
-        Ok(())
+    pub fn insert(
+        id: pg_sys::Oid,
+        definition: &TypeDefinition,
+        identity: &str,
+    ) -> Result<(), Error> {
+        heap::insert(indexed()?.table, &row(id, definition, identity)?)
     }
 
     /// Records another definition of a type.
-    pub fn update(id: pg_sys::Oid, definition: &TypeDefinition) -> Result<(), Error> {
+    pub fn update(
+        id: pg_sys::Oid,
+        definition: &TypeDefinition,
+        identity: &str,
+    ) -> Result<(), Error> {
         let Indexed { table, index } = indexed()?;
-        heap::update(table, index, &[Key::oid(1, id)], &row(id, definition)?);
-        Ok(())
+        heap::update(
+            table,
+            index,
+            &[Key::oid(1, id)],
+            &row(id, definition, identity)?,
+        )
     }
 
     /// Forgets a type.
     pub fn delete(id: pg_sys::Oid) -> Result<(), Error> {
         let Indexed { table, index } = indexed()?;
-        heap::delete(table, index, &[Key::oid(1, id)]);
-        Ok(())
+        heap::delete(table, index, &[Key::oid(1, id)])
     }
 }
 
@@ -182,16 +209,14 @@ pub mod sqlite_names {
         heap::insert(
             indexed()?.table,
             &[Some(heap::text(&name)), Some(id.into())],
-        );
-        Ok(())
+        )
     }
 
     /// Gives the name back.
     pub fn release(name: &str) -> Result<(), Error> {
         let Indexed { table, index } = indexed()?;
         let name = electric_schema::names::sqlite_fold(name);
-        heap::delete(table, index, &[Key::text(1, &name)]);
-        Ok(())
+        heap::delete(table, index, &[Key::text(1, &name)])
     }
 }
 
@@ -260,15 +285,13 @@ pub mod migrations {
 
     /// Adds one.
     pub fn insert(migration: &Migration) -> Result<(), Error> {
-        heap::insert(indexed()?.table, &row(migration));
-        Ok(())
+        heap::insert(indexed()?.table, &row(migration))
     }
 
     /// Replaces the one with that id.
     pub fn update(migration: &Migration) -> Result<(), Error> {
         let Indexed { table, index } = indexed()?;
-        heap::update(table, index, &[Key::int8(1, migration.id)], &row(migration));
-        Ok(())
+        heap::update(table, index, &[Key::int8(1, migration.id)], &row(migration))
     }
 }
 
@@ -337,7 +360,6 @@ pub mod commands {
                 Some(heap::jsonb(command.op)),
                 Some(heap::text(command.hash)),
             ],
-        );
-        Ok(())
+        )
     }
 }

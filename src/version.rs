@@ -9,6 +9,9 @@ use crate::pg::{locks, xact};
 use crate::store::Migration;
 use crate::store::migrations::{self as rows};
 
+/// The longest version, in bytes: versions are indexed.
+const MAX_LENGTH: usize = 1024;
+
 /// A version that was set before the first command, and the subtransaction that set it.
 struct Pending {
     version: String,
@@ -80,6 +83,12 @@ pub fn set(version: &str) -> Result<(), Error> {
         return Err(Error::new(
             SqlState::InvalidParameterValue,
             "a migration's version must not be empty",
+        ));
+    }
+    if version.len() > MAX_LENGTH {
+        return Err(Error::new(
+            SqlState::InvalidParameterValue,
+            format!("a migration's version must not be longer than {MAX_LENGTH} bytes"),
         ));
     }
     match of_this_transaction()? {

@@ -9,41 +9,66 @@ use pgrx::pg_sys;
 use crate::error::Error;
 use crate::pg::touched::{self, Touched};
 use crate::pg::tree::Target;
-use crate::pg::{compat, names, relation};
+use crate::pg::{compat, names, relation, types};
 use crate::store;
 
 /// The electrified tables and the types they use.
 #[derive(Default)]
 pub struct Watch {
     tables: HashSet<u32>,
-    /// Types by the hash that their cache invalidation carries.
-    types: BTreeMap<u32, pg_sys::Oid>,
+    types: Vec<WatchedType>,
+}
+
+/// A type that electrified tables use, with the hashes that cache invalidations about it carry.
+struct WatchedType {
+    id: pg_sys::Oid,
+    is_enum: bool,
+    hash: u32,
+    schema_hash: u32,
+}
+
+impl WatchedType {
+    fn of(id: pg_sys::Oid) -> Option<WatchedType> {
+        let (schema, kind) = types::schema_and_kind(id)?;
+        Some(WatchedType {
+            id,
+            is_enum: kind == b'e',
+            hash: names::cache_hash(compat::WATCHED_CACHES[0], id),
+            schema_hash: names::cache_hash(compat::WATCHED_CACHES[2], schema),
+        })
+    }
 }
 
 thread_local! {
-    static WATCH: RefCell<Rc<Watch>> = RefCell::new(Rc::new(Watch::default()));
+    static WATCH: RefCell<(u64, Rc<Watch>)> = RefCell::new((0, Rc::new(Watch::default())));
 }
 
 /// The list as it is now.
 pub fn current() -> Result<Rc<Watch>, Error> {
     let list = store::list();
-    if touched::watch_list_stale(list) {
-        let watch = if list == pg_sys::Oid::INVALID {
-            Watch::default()
-        } else {
-            let types = store::types::ids()?;
-            let hashed = |id: pg_sys::Oid| (names::cache_hash(compat::WATCHED_CACHES[0], id), id);
-            Watch {
-                tables: store::shapes::ids()
-                    .into_iter()
-                    .map(|id| id.to_u32())
-                    .collect(),
-                types: types.into_iter().map(hashed).collect(),
-            }
-        };
-        WATCH.with(|slot| slot.replace(Rc::new(watch)));
+    let generation = touched::list_generation(list);
+    let (read, watch) = WATCH.with_borrow(Clone::clone);
+    if read == generation {
+        return Ok(watch);
     }
-    Ok(WATCH.with(|slot| slot.borrow().clone()))
+    let watch = if list == pg_sys::Oid::INVALID {
+        Watch::default()
+    } else {
+        Watch {
+            tables: store::shapes::ids()
+                .into_iter()
+                .map(|id| id.to_u32())
+                .collect(),
+            types: store::types::ids()?
+                .into_iter()
+                .filter_map(WatchedType::of)
+                .collect(),
+        }
+    };
+    // Kept only now: an error on the way leaves the list as stale as it was.
+    let watch = Rc::new(watch);
+    WATCH.with_borrow_mut(|slot| *slot = (generation, watch.clone()));
+    Ok(watch)
 }
 
 /// The list changes: every backend reads it anew, this one from the next command on.
@@ -69,12 +94,19 @@ impl Watch {
             Target::Relation(id) => {
                 self.has(id) || relation::table_of_index(id).is_some_and(|table| self.has(table))
             }
-            Target::Type(id) => self.types.values().any(|watched| *watched == id),
+            Target::Type(id) => self.types.iter().any(|watched| watched.id == id),
         }
     }
 
     /// The electrified tables among what was touched, itself or by an index, each once, in the order of touching.
     pub fn touched_tables(&self, touched: &Touched) -> Vec<pg_sys::Oid> {
+        if touched.too_many {
+            return self
+                .tables
+                .iter()
+                .map(|id| pg_sys::Oid::from(*id))
+                .collect();
+        }
         let mut seen = BTreeSet::new();
         let mut found = Vec::new();
         for &id in &touched.relations {
@@ -127,13 +159,15 @@ impl Watch {
 
     /// The watched types among what was touched. A changed label does not say of which enum it is.
     pub fn touched_types(&self, touched: &Touched) -> Vec<pg_sys::Oid> {
-        if touched.enums || !touched.schemas.is_empty() {
-            return self.types.values().copied().collect();
-        }
-        touched
-            .types
+        let is_touched = |of: &&WatchedType| {
+            (touched.enums && of.is_enum)
+                || touched.types.contains(&of.hash)
+                || touched.schemas.contains(&of.schema_hash)
+        };
+        self.types
             .iter()
-            .filter_map(|hash| self.types.get(hash).copied())
+            .filter(is_touched)
+            .map(|of| of.id)
             .collect()
     }
 }

@@ -125,17 +125,19 @@ fn enable(ids: &[pg_sys::Oid]) -> Result<(), Error> {
         checks::name(candidate)?;
     }
     api::working(publication::ensure)?;
-    record(&referenced_first(candidates))?;
-    let tables: Vec<(pg_sys::Oid, String)> = wanted
+    let candidates = referenced_first(candidates);
+    record(&candidates)?;
+    let tables: Vec<(pg_sys::Oid, String)> = candidates
         .iter()
-        .map(|&id| {
-            let (schema, name) = capture::shown(id);
-            (id, qualified_quoted(&schema, &name))
+        .map(|candidate| {
+            let table = candidate.table();
+            (candidate.id, qualified_quoted(&table.schema, &table.name))
         })
         .collect();
     api::working(|| {
-        for (id, name) in &tables {
-            set_replica_identity(*id, name)?;
+        for (candidate, (id, name)) in candidates.iter().zip(&tables) {
+            let key = candidate.table().primary_key_constraint.as_ref();
+            set_replica_identity(*id, name, key.map(|key| key.definition.as_str()))?;
         }
         publication::add(&tables)
     })?;
@@ -229,7 +231,7 @@ fn record(candidates: &[Candidate]) -> Result<(), Error> {
             Some(table),
             again,
         )?;
-        store::shapes::insert(candidate.id, table)?;
+        store::shapes::insert(candidate.id, table, &candidate.actual.identity)?;
         xact::command_counter_increment();
     }
     Ok(())
@@ -250,7 +252,7 @@ fn settle(candidate: &Candidate, tables: &mut HashMap<pg_sys::Oid, Table>) -> Re
         };
         let referenced = match tables.get(&target) {
             Some(referenced) => Some(referenced.clone()),
-            None => store::shapes::get(target)?,
+            None => store::shapes::shape(target)?,
         };
         key.sqlite = referenced.is_some_and(|referenced| {
             sqlite::keeps_foreign_key(key, &before, &referenced, capture::is_partitioned(target))
@@ -261,10 +263,13 @@ fn settle(candidate: &Candidate, tables: &mut HashMap<pg_sys::Oid, Table>) -> Re
 }
 
 /// Gives the table, and the partitions that hold its rows, the replica identity that the setting asks for.
-fn set_replica_identity(id: pg_sys::Oid, name: &str) -> Result<(), Error> {
+///
+/// A primary key that is DEFERRABLE cannot identify rows: such a table gets FULL all the same.
+fn set_replica_identity(id: pg_sys::Oid, name: &str, key: Option<&str>) -> Result<(), Error> {
+    let deferrable = key.is_some_and(|definition| definition.contains(" DEFERRABLE"));
     let (wanted, words) = match REPLICA_IDENTITY.get() {
-        ReplicaIdentity::Full => (b'f', "FULL"),
-        ReplicaIdentity::Default => (b'd', "DEFAULT"),
+        ReplicaIdentity::Default if !deferrable => (b'd', "DEFAULT"),
+        _ => (b'f', "FULL"),
     };
     let mut tables = vec![(id, name.to_owned())];
     for partition in relation::descendants(id) {
@@ -281,9 +286,12 @@ fn set_replica_identity(id: pg_sys::Oid, name: &str) -> Result<(), Error> {
 
 fn disable(id: pg_sys::Oid) -> Result<(), Error> {
     session::prevent_if_read_only(c"electric.disable()");
+    if relation::class(id).is_none() {
+        return Err(checks::no_such_table(id));
+    }
     let (schema, name) = capture::shown(id);
     let shown = refusal::shown(&schema, &name);
-    if relation::class(id).is_some() && !compat::owns_relation(id, session::user()) {
+    if !compat::owns_relation(id, session::user()) {
         return Err(checks::not_owner(&schema, &name));
     }
     if !watch::current()?.has(id) {
@@ -292,7 +300,7 @@ fn disable(id: pg_sys::Oid) -> Result<(), Error> {
     }
     locks::migrations();
     locks::table(id);
-    let Some(recorded) = store::shapes::get(id)? else {
+    let Some(recorded) = store::shapes::shape(id)? else {
         notice(&format!("table {shown} is not electrified"));
         return Ok(());
     };
@@ -343,21 +351,35 @@ fn disable(id: pg_sys::Oid) -> Result<(), Error> {
 
 /// Types that no electrified table uses any more are the user's own again.
 fn forget_unused_types() -> Result<(), Error> {
-    let mut used = HashSet::new();
-    for id in store::shapes::ids() {
-        used.extend(
-            catalog::table(id)
-                .map(|actual| actual.types)
-                .unwrap_or_default(),
-        );
-    }
-    for id in store::types::ids()? {
-        if !used.contains(&id) {
+    let tables: HashSet<pg_sys::Oid> = store::shapes::ids().into_iter().collect();
+    let recorded: HashSet<pg_sys::Oid> = store::types::ids()?.into_iter().collect();
+    for &id in &recorded {
+        if !is_used(id, &tables) {
             store::types::delete(id)?;
         }
     }
     xact::command_counter_increment();
     Ok(())
+}
+
+/// Whether a column of one of the tables is of the type, of an array of it, or of a domain or range over it.
+fn is_used(id: pg_sys::Oid, tables: &HashSet<pg_sys::Oid>) -> bool {
+    let mut seen = HashSet::new();
+    let mut left = vec![id];
+    while let Some(id) = left.pop() {
+        if !seen.insert(id) {
+            continue;
+        }
+        for dependent in relation::dependents(pg_sys::TypeRelationId, id) {
+            if dependent.class == pg_sys::RelationRelationId && tables.contains(&dependent.object) {
+                return true;
+            }
+            if dependent.class == pg_sys::TypeRelationId {
+                left.push(dependent.object);
+            }
+        }
+    }
+    false
 }
 
 /// `'a', 'b'`: names as arguments of a call.

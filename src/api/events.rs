@@ -4,7 +4,7 @@ use crate::error::{Error, SqlState};
 use crate::pg::entry::{self, Call, Datum, void};
 use crate::pg::{names, session, touched};
 use crate::settings::{POLICY, Policy};
-use crate::{capture, settings, watch};
+use crate::{capture, settings};
 
 /// Whether this is a moment at which capture has nothing to do: a standby, pg_upgrade, our own scripts.
 fn idle() -> bool {
@@ -13,8 +13,8 @@ fn idle() -> bool {
 
 /// A command begins that fires no event trigger; the utility hook calls this in its stead.
 pub fn utility_starts() -> Result<Datum, Error> {
-    if !idle() && !watch::current()?.is_empty() {
-        touched::command_starts();
+    if !idle() {
+        touched::command_starts(false);
     }
     Ok(void())
 }
@@ -22,7 +22,7 @@ pub fn utility_starts() -> Result<Datum, Error> {
 /// A command ended that fires no event trigger.
 pub fn utility_ended() -> Result<Datum, Error> {
     if !idle() {
-        capture::command_ended()?;
+        capture::command_ended(None)?;
     }
     Ok(void())
 }
@@ -32,12 +32,16 @@ pub fn on_command_start(call: &Call) -> Result<Datum, Error> {
     if idle() {
         return Ok(void());
     }
-    touched::command_starts();
+    let ours = super::at_work();
     let Some(event) = call.event() else {
         return Ok(void());
     };
-    capture::command_starts(&event)?;
-    if event.drops_extension("electric") {
+    if !ours {
+        capture::command_starts(&event)?;
+    }
+    if !event.drops_extension("electric") {
+        touched::command_starts(ours);
+    } else {
         let publication = settings::publication();
         if names::publication_id(&publication) != pgrx::pg_sys::Oid::INVALID {
             entry::notice_with_hint(
@@ -53,9 +57,9 @@ pub fn on_command_start(call: &Call) -> Result<Datum, Error> {
 }
 
 /// `ddl_command_end`: what was touched is recorded or refused.
-pub fn on_command_end(_call: &Call) -> Result<Datum, Error> {
+pub fn on_command_end(call: &Call) -> Result<Datum, Error> {
     if !idle() {
-        capture::command_ended()?;
+        capture::command_ended(call.event())?;
     }
     Ok(void())
 }

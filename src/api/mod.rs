@@ -2,29 +2,52 @@
 
 use std::cell::Cell;
 
+use pgrx::pg_sys::SubTransactionId;
+
+use crate::pg::{touched, xact};
+
 pub mod enable;
 pub mod events;
 pub mod status;
 pub mod versions;
 
+/// Where commands of our own are issued: how deep commands were nested before, and the subtransaction.
+#[derive(Clone, Copy)]
+struct Work {
+    depth: usize,
+    subtransaction: SubTransactionId,
+}
+
 thread_local! {
-    static AT_WORK: Cell<bool> = const { Cell::new(false) };
+    static WORK: Cell<Option<Work>> = const { Cell::new(None) };
 }
 
-/// Whether a command that runs now is one of our own, which capture passes over.
+/// Whether a command that starts now is one of our own, which capture passes over. One that a trigger of the user's
+/// runs because of ours is not.
 pub fn at_work() -> bool {
-    AT_WORK.get()
+    WORK.get()
+        .is_some_and(|work| work.depth == touched::depth())
 }
 
-/// An error ended whatever we were at.
+/// The transaction was rolled back, and with it whatever we were at.
 pub fn forget() {
-    AT_WORK.set(false);
+    WORK.set(None);
+}
+
+/// A subtransaction was rolled back, and with it what began in it.
+pub fn subtransaction_aborted(id: SubTransactionId) {
+    if WORK.get().is_some_and(|work| work.subtransaction >= id) {
+        WORK.set(None);
+    }
 }
 
 /// Runs commands of our own.
 pub fn working<T>(body: impl FnOnce() -> T) -> T {
-    AT_WORK.set(true);
+    let before = WORK.replace(Some(Work {
+        depth: touched::depth(),
+        subtransaction: xact::subtransaction(),
+    }));
     let result = body();
-    AT_WORK.set(false);
+    WORK.set(before);
     result
 }

@@ -43,6 +43,27 @@ pub fn type_definition(id: pg_sys::Oid) -> Option<TypeDefinition> {
     })
 }
 
+/// What tells a type from another of the same definition, as far as `definition` leaves it out: a domain's default and
+/// checks by their ids, so that something they use may be renamed.
+pub fn type_identity(id: pg_sys::Oid) -> String {
+    let facts = types::domain_facts(id);
+    let checks: Vec<String> = types::domain_constraints(id)
+        .into_iter()
+        .map(|(id, name)| format!("{} {name:?}", id.to_u32()))
+        .collect();
+    format!(
+        "{} {:?} {}",
+        server::place(id),
+        facts.map(|facts| (
+            facts.base.to_u32(),
+            facts.modifier,
+            facts.not_null,
+            facts.default_tree
+        )),
+        checks.join(" ")
+    )
+}
+
 /// `CREATE DOMAIN …`. Checks and defaults that use what only this server has are left out.
 fn domain(
     id: pg_sys::Oid,

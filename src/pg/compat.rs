@@ -73,6 +73,8 @@ pub mod catalog {
     pub const CONSTRAINTS: Oid = fixed(2606);
     /// Its index on `(conrelid, contypid, conname)`.
     pub const CONSTRAINTS_BY_RELATION: Oid = fixed(2665);
+    /// Its index on `oid`.
+    pub const CONSTRAINTS_BY_ID: Oid = fixed(2667);
     /// `pg_attrdef`.
     pub const DEFAULTS: Oid = fixed(2604);
     /// Its index on `(adrelid, adnum)`.
@@ -118,6 +120,8 @@ pub mod catalog {
         pub const DOMAIN: u32 = 9 + SHIFT;
         /// `conindid`.
         pub const INDEX: u32 = 10 + SHIFT;
+        /// `conparentid`.
+        pub const PARENT: u32 = 11 + SHIFT;
         /// `confrelid`.
         pub const REFERENCED: u32 = 12 + SHIFT;
         /// `confupdtype`.
@@ -192,5 +196,9 @@ pub mod catalog {
         pub const PUBLICATION: u32 = 2;
         /// `prrelid`.
         pub const RELATION: u32 = 3;
+        /// `prqual`.
+        pub const FILTER: u32 = 4;
+        /// `prattrs`.
+        pub const COLUMNS: u32 = 5;
     }
 }

@@ -33,6 +33,12 @@ impl Event {
         unsafe { super::tree::migrated((*self.data).parsetree) }
     }
 
+    /// The table that CREATE INDEX CONCURRENTLY is about.
+    pub fn indexed_concurrently(&self) -> Option<super::tree::Target> {
+        // SAFETY: the parse tree belongs to the running command.
+        unsafe { super::tree::indexed_concurrently((*self.data).parsetree) }
+    }
+
     /// Whether the command drops this extension.
     pub fn drops_extension(&self, name: &str) -> bool {
         // SAFETY: the parse tree belongs to the running command; DROP EXTENSION lists its names as String nodes.

@@ -98,20 +98,20 @@ pub fn constant_of_domain(relation: pg_sys::Oid, column: i16) -> Option<pg_sys::
     (!node.is_null()).then(|| constant(node)).flatten()
 }
 
+/// The value of an expression that is a constant, or made of constants by the server's own immutable functions and
+/// casts. Nothing of a user's is ever run here: a shape is read by whoever happens to touch the table.
 fn constant(node: *mut pg_sys::Node) -> Option<pg_sys::Datum> {
-    // SAFETY: a node tree; its tag says what it is.
+    // SAFETY: a node tree; its tags say what the nodes are.
     unsafe {
+        let node = without_domain(node);
         if pgrx::is_a(node, pg_sys::NodeTag::T_Const) {
             return value_of(node.cast());
         }
-        if pg_sys::contain_mutable_functions(node) {
+        if !is_built_in(node) {
             return None;
         }
-    }
-    // A valid default may still fail when it is evaluated: `varchar(3) DEFAULT 'too long'`, `DEFAULT 1 / 0`.
-    in_subtransaction(|| {
-        // SAFETY: an immutable expression without variables; evaluate_expr returns a Const.
-        unsafe {
+        // A valid default may still fail when it is evaluated: `varchar(3) DEFAULT 'too long'`.
+        in_subtransaction(|| {
             let planned = pg_sys::expression_planner(node.cast());
             let constant = pg_sys::evaluate_expr(
                 planned,
@@ -120,9 +120,57 @@ fn constant(node: *mut pg_sys::Node) -> Option<pg_sys::Datum> {
                 pg_sys::exprCollation(node),
             );
             value_of(constant.cast())
+        })
+        .flatten()
+    }
+}
+
+/// The value that is made one of a domain, whose checks are not run for it.
+unsafe fn without_domain(mut node: *mut pg_sys::Node) -> *mut pg_sys::Node {
+    // SAFETY: as in `constant`.
+    unsafe {
+        while pgrx::is_a(node, pg_sys::NodeTag::T_CoerceToDomain) {
+            node = (*node.cast::<pg_sys::CoerceToDomain>()).arg.cast();
         }
-    })
-    .flatten()
+    }
+    node
+}
+
+/// Whether the expression consists of constants and of the server's own immutable functions.
+unsafe fn is_built_in(node: *mut pg_sys::Node) -> bool {
+    if node.is_null() {
+        return false;
+    }
+    let immutable = |function: pg_sys::Oid| {
+        super::types::is_built_in(function)
+            // SAFETY: looks up a system cache.
+            && unsafe { pg_sys::func_volatile(function) } == pg_sys::PROVOLATILE_IMMUTABLE as std::ffi::c_char
+    };
+    // SAFETY: as in `constant`.
+    unsafe {
+        let all = |list: *mut pg_sys::List| {
+            !list.is_null()
+                && (0..(*list).length as usize)
+                    .all(|i| is_built_in((*(*list).elements.add(i)).ptr_value.cast()))
+        };
+        match (*node).type_ {
+            pg_sys::NodeTag::T_Const => {
+                super::types::is_built_in((*node.cast::<pg_sys::Const>()).consttype)
+            }
+            pg_sys::NodeTag::T_RelabelType => {
+                is_built_in((*node.cast::<pg_sys::RelabelType>()).arg.cast())
+            }
+            pg_sys::NodeTag::T_FuncExpr => {
+                let call: *mut pg_sys::FuncExpr = node.cast();
+                immutable((*call).funcid) && all((*call).args)
+            }
+            pg_sys::NodeTag::T_OpExpr => {
+                let call: *mut pg_sys::OpExpr = node.cast();
+                immutable(pg_sys::get_opcode((*call).opno)) && all((*call).args)
+            }
+            _ => false,
+        }
+    }
 }
 
 unsafe fn value_of(constant: *mut pg_sys::Const) -> Option<pg_sys::Datum> {
@@ -130,8 +178,8 @@ unsafe fn value_of(constant: *mut pg_sys::Const) -> Option<pg_sys::Datum> {
     unsafe { (!(*constant).constisnull).then_some((*constant).constvalue) }
 }
 
-/// Runs `body` in a subtransaction of its own; `None` if it raised an error. What it returns must not lie in memory
-/// of the subtransaction: the results of expressions are in the caller's memory context.
+/// Runs `body` in a subtransaction of its own; `None` if it raised an error about the values. What it returns must
+/// not lie in memory of the subtransaction: the results of expressions are in the caller's memory context.
 fn in_subtransaction<T>(body: impl FnOnce() -> T + std::panic::UnwindSafe) -> Option<T> {
     // SAFETY: the calls are those that PL/pgSQL makes around a block with EXCEPTION.
     unsafe {
@@ -140,7 +188,13 @@ fn in_subtransaction<T>(body: impl FnOnce() -> T + std::panic::UnwindSafe) -> Op
         pg_sys::BeginInternalSubTransaction(std::ptr::null());
         pg_sys::MemoryContextSwitchTo(context);
         let result = pgrx::PgTryBuilder::new(|| Some(body()))
-            .catch_others(|_| None)
+            .catch_others(|error| {
+                if is_about_values(&error) {
+                    None
+                } else {
+                    error.rethrow()
+                }
+            })
             .execute();
         if result.is_some() {
             pg_sys::ReleaseCurrentSubTransaction();
@@ -151,4 +205,17 @@ fn in_subtransaction<T>(body: impl FnOnce() -> T + std::panic::UnwindSafe) -> Op
         pg_sys::CurrentResourceOwner = owner;
         result
     }
+}
+
+/// Class 22, data exceptions; a cancelled query or exhausted memory is not ours to pass over.
+fn is_about_values(error: &pg_sys::panic::CaughtError) -> bool {
+    use pg_sys::panic::CaughtError::{ErrorReport, PostgresError, RustPanic};
+    let (PostgresError(report)
+    | ErrorReport(report)
+    | RustPanic {
+        ereport: report, ..
+    }) = error;
+    let packed = report.sql_error_code() as i32;
+    // The first two characters of an SQLSTATE are its lowest twelve bits, six each, counted from '0'.
+    packed & 0x3f == 2 && (packed >> 6) & 0x3f == 2
 }

@@ -9,6 +9,7 @@ use std::ffi::CStr;
 use pgrx::{FromDatum, IntoDatum, pg_sys};
 
 use super::names::from_server;
+use crate::error::Error;
 
 /// An equality condition on a column of the index that is scanned.
 pub struct Key {
@@ -232,8 +233,9 @@ fn ordered(
 }
 
 /// Adds a row; `None` is NULL. One value per column of the table.
-pub fn insert(relation: pg_sys::Oid, values: &[Option<pg_sys::Datum>]) {
-    // SAFETY: the values match the table's columns, which only we define; the indexes of our tables are plain.
+pub fn insert(relation: pg_sys::Oid, values: &[Option<pg_sys::Datum>]) -> Result<(), Error> {
+    intact(relation, Some(values.len()))?;
+    // SAFETY: the values match the table's columns, which only we define; its indexes are plain.
     unsafe {
         let table = pg_sys::table_open(relation, pg_sys::RowExclusiveLock as i32);
         let (mut datums, mut nulls) = split(values);
@@ -243,15 +245,17 @@ pub fn insert(relation: pg_sys::Oid, values: &[Option<pg_sys::Datum>]) {
         pg_sys::heap_freetuple(tuple);
         pg_sys::table_close(table, pg_sys::RowExclusiveLock as i32);
     }
+    Ok(())
 }
 
-/// Replaces the rows that match by `values`; says how many there were.
+/// Replaces the rows that match by `values`.
 pub fn update(
     relation: pg_sys::Oid,
     index: pg_sys::Oid,
     keys: &[Key],
     values: &[Option<pg_sys::Datum>],
-) -> usize {
+) -> Result<(), Error> {
+    intact(relation, Some(values.len()))?;
     change(relation, index, keys, |table, old| {
         let (mut datums, mut nulls) = split(values);
         // SAFETY: as in `insert`; `old` is the tuple under the scan.
@@ -262,15 +266,58 @@ pub fn update(
             pg_sys::CatalogTupleUpdate(table, &mut (*tuple).t_self, tuple);
             pg_sys::heap_freetuple(tuple);
         }
-    })
+    });
+    Ok(())
 }
 
-/// Removes the rows that match; says how many there were.
-pub fn delete(relation: pg_sys::Oid, index: pg_sys::Oid, keys: &[Key]) -> usize {
+/// Removes the rows that match.
+pub fn delete(relation: pg_sys::Oid, index: pg_sys::Oid, keys: &[Key]) -> Result<(), Error> {
+    intact(relation, None)?;
     change(relation, index, keys, |table, old| {
         // SAFETY: `old` is the tuple under the scan.
         unsafe { pg_sys::CatalogTupleDelete(table, &mut (*old).t_self) }
-    })
+    });
+    Ok(())
+}
+
+/// Whether a table of ours still has the columns it was made with, and plain indexes only: rows are written without
+/// the executor, which could handle others.
+fn intact(relation: pg_sys::Oid, columns: Option<usize>) -> Result<(), Error> {
+    use pg_sys::{Anum_pg_index_indexprs, Anum_pg_index_indpred, SysCacheIdentifier};
+    // SAFETY: the relation is open while its descriptor and list of indexes are read.
+    let (found, indexes) = unsafe {
+        let table = pg_sys::table_open(relation, pg_sys::RowExclusiveLock as i32);
+        let found = (*(*table).rd_att).natts;
+        let list = pg_sys::RelationGetIndexList(table);
+        let length = if list.is_null() {
+            0
+        } else {
+            (*list).length as usize
+        };
+        let indexes: Vec<pg_sys::Oid> = (0..length)
+            .map(|i| (*(*list).elements.add(i)).oid_value)
+            .collect();
+        pg_sys::table_close(table, pg_sys::NoLock as i32);
+        (found, indexes)
+    };
+    let plain = |index: &pg_sys::Oid| {
+        cached(SysCacheIdentifier::INDEXRELID, (*index).into(), |row| {
+            row.datum(Anum_pg_index_indexprs).is_none()
+                && row.datum(Anum_pg_index_indpred).is_none()
+        })
+        .unwrap_or(true)
+    };
+    if columns.is_some_and(|columns| usize::try_from(found) != Ok(columns))
+        || !indexes.iter().all(plain)
+    {
+        let name = super::names::relation_name(relation).unwrap_or_default();
+        return Err(
+            Error::internal(format!("table electric.{name} was altered"))
+                .detail("Its columns or indexes are not those that the extension made.")
+                .hint("Undo the change; the tables of the extension are not to be altered."),
+        );
+    }
+    Ok(())
 }
 
 fn change(
@@ -278,7 +325,7 @@ fn change(
     index: pg_sys::Oid,
     keys: &[Key],
     mut each: impl FnMut(pg_sys::Relation, pg_sys::HeapTuple),
-) -> usize {
+) {
     // SAFETY: as in `scan`; the tuples are copied before the table changes under the scan.
     unsafe {
         let table = pg_sys::table_open(relation, pg_sys::RowExclusiveLock as i32);
@@ -305,7 +352,6 @@ fn change(
             pg_sys::heap_freetuple(*tuple);
         }
         pg_sys::table_close(table, pg_sys::RowExclusiveLock as i32);
-        tuples.len()
     }
 }
 

@@ -61,6 +61,11 @@ pub fn init() {
     }
 }
 
+/// How many utility statements run, one inside the other, as far as the hook saw them begin.
+pub fn depth() -> usize {
+    running().len()
+}
+
 /// The transaction was rolled back: whatever ran, an error jumped over its frame.
 pub fn forget() {
     running().clear();
@@ -135,7 +140,13 @@ unsafe fn has_no_event_trigger(pstmt: *const pg_sys::PlannedStmt) -> bool {
     unsafe { (*(*pstmt).utilityStmt).type_ == pg_sys::NodeTag::T_ReindexStmt }
 }
 
-/// The text of the statement that runs, alone, as it was issued.
+/// The text of the statement that called a function of ours, alone, as it was issued.
+pub fn calling_text() -> Option<String> {
+    // SAFETY: runs the callbacks of the error context.
+    unsafe { text_from_context() }.or_else(statement_text)
+}
+
+/// The text of the utility statement that runs, alone, as it was issued.
 ///
 /// In a backend whose first command loaded the library the hook was not there when that command began; then the
 /// portal that runs, or the context that the procedural language reports, has the text.
@@ -186,7 +197,10 @@ unsafe fn text_from_context() -> Option<String> {
         if !before.starts_with("SQL statement") {
             return None;
         }
-        let end = context.find("\"\n").unwrap_or(context.rfind('"')?);
+        let end = match context.find("\"\nPL/") {
+            Some(end) => end,
+            None => context.rfind('"')?,
+        };
         context.get(start..end).map(str::to_owned)
     }
 }
@@ -200,5 +214,50 @@ unsafe fn slice(text: *const c_char, location: i32, length: i32) -> String {
         _ => bytes.len(),
     };
     let text = crate::pg::names::from_server(&bytes[start..end]);
-    text.trim().trim_end_matches(';').trim_end().to_owned()
+    without_leading_comments(&text)
+        .trim_end()
+        .trim_end_matches(';')
+        .trim_end()
+        .to_owned()
+}
+
+/// A statement's text begins where the one before ended: comments in between are nobody's.
+fn without_leading_comments(text: &str) -> &str {
+    let mut rest = text.trim_start();
+    loop {
+        let after = if let Some(comment) = rest.strip_prefix("--") {
+            comment.split_once('\n').map_or("", |(_, after)| after)
+        } else if rest.starts_with("/*") {
+            match end_of_block_comment(rest) {
+                Some(end) => &rest[end..],
+                None => return rest,
+            }
+        } else {
+            return rest;
+        };
+        rest = after.trim_start();
+    }
+}
+
+/// Where a block comment ends; they nest.
+fn end_of_block_comment(text: &str) -> Option<usize> {
+    let bytes = text.as_bytes();
+    let (mut depth, mut at) = (0, 0);
+    while at + 1 < bytes.len() {
+        match &bytes[at..at + 2] {
+            b"/*" => {
+                depth += 1;
+                at += 2;
+            }
+            b"*/" => {
+                depth -= 1;
+                at += 2;
+                if depth == 0 {
+                    return Some(at);
+                }
+            }
+            _ => at += 1,
+        }
+    }
+    None
 }

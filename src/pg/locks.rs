@@ -19,6 +19,19 @@ pub fn migrations() {
     }
 }
 
+/// Waits for a transaction that is adding a label to the enum, and keeps others from it until this one ends.
+pub fn type_labels(id: pg_sys::Oid) {
+    // SAFETY: takes a lock that the end of the transaction releases; ALTER TYPE … ADD VALUE takes the stronger one.
+    unsafe {
+        pg_sys::LockDatabaseObject(
+            pg_sys::TypeRelationId,
+            id,
+            0,
+            pg_sys::ShareLock as pg_sys::LOCKMODE,
+        )
+    }
+}
+
 /// Locks a table against all schema changes; the way REPLICA IDENTITY itself does.
 pub fn table(relation: pg_sys::Oid) {
     // SAFETY: takes a lock that the end of the transaction releases.

@@ -96,6 +96,19 @@ fn extension_row(extension: pg_sys::Oid, column: u32) -> pg_sys::Oid {
     .unwrap_or(pg_sys::Oid::INVALID)
 }
 
+/// The role's name.
+pub fn role_name(id: pg_sys::Oid) -> String {
+    // SAFETY: looks up a system cache; the result is a copy.
+    unsafe { owned(pg_sys::GetUserNameFromId(id, true)) }.unwrap_or_default()
+}
+
+/// The place that ids of a relation's parts are of: this cluster, this database, this relation.
+pub fn place(relation: pg_sys::Oid) -> String {
+    // SAFETY: reads variables.
+    let (cluster, database) = unsafe { (pg_sys::GetSystemIdentifier(), pg_sys::MyDatabaseId) };
+    format!("{cluster}/{}/{}", database.to_u32(), relation.to_u32())
+}
+
 /// The publication's id, or the invalid one.
 pub fn publication_id(name: &str) -> pg_sys::Oid {
     match CString::new(name) {

@@ -61,6 +61,16 @@ pub fn children(relation: pg_sys::Oid) -> Vec<pg_sys::Oid> {
     )
 }
 
+/// The tables that a table inherits from, or is a partition of.
+pub fn parents(relation: pg_sys::Oid) -> Vec<pg_sys::Oid> {
+    heap::scan_ordered(
+        c::INHERITANCE,
+        c::INHERITANCE_BY_CHILD,
+        &[Key::oid(c::inheritance::CHILD, relation)],
+        |row| row.oid(c::inheritance::PARENT),
+    )
+}
+
 /// The partitioned table at the root, if the relation is a partition.
 pub fn root_of_partition(relation: pg_sys::Oid) -> Option<pg_sys::Oid> {
     let mut root = None;
@@ -79,26 +89,13 @@ pub fn root_of_partition(relation: pg_sys::Oid) -> Option<pg_sys::Oid> {
     root
 }
 
-/// Whether the relation is itself a member of the publication.
-pub fn is_published(relation: pg_sys::Oid, publication: pg_sys::Oid) -> bool {
-    heap::scan(
-        c::PUBLICATION_RELATIONS,
-        c::PUBLICATION_RELATIONS_BY_RELATION,
-        &[Key::oid(c::publication_relation::RELATION, relation)],
-        |row| row.oid(c::publication_relation::PUBLICATION),
-    )
-    .contains(&publication)
-}
-
-/// An object that another depends on.
+/// One end of a dependency.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Dependency {
     /// The catalog it is in.
     pub class: pg_sys::Oid,
     /// Its id.
     pub object: pg_sys::Oid,
-    /// The column, where it is one.
-    pub column: i32,
 }
 
 /// What the object depends on, the server's own objects left out.
@@ -113,7 +110,6 @@ pub fn dependencies(class: pg_sys::Oid, object: pg_sys::Oid) -> Vec<Dependency> 
         |row| Dependency {
             class: row.oid(c::dependency::REFERENCED_CLASS),
             object: row.oid(c::dependency::REFERENCED),
-            column: row.get(c::dependency::REFERENCED_SUB_OBJECT).unwrap_or(0),
         },
     )
 }
@@ -200,38 +196,111 @@ pub fn storage_options(id: pg_sys::Oid) -> Option<String> {
 }
 
 /// What `pg_publication` says of a publication.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub struct Publication {
+    /// Its owner.
+    pub owner: pg_sys::Oid,
     /// FOR ALL TABLES.
     pub all_tables: bool,
     /// `publish_via_partition_root`.
     pub via_root: bool,
+    /// Whether it publishes every kind of change.
+    pub everything: bool,
 }
 
 /// The publication of that id.
-pub fn publication(id: pg_sys::Oid) -> Publication {
-    let cache = pg_sys::SysCacheIdentifier::PUBLICATIONOID;
-    cached(cache, id.into(), |row: &CachedRow| Publication {
-        all_tables: row.bool(pg_sys::Anum_pg_publication_puballtables),
-        via_root: row.bool(pg_sys::Anum_pg_publication_pubviaroot),
+pub fn publication(id: pg_sys::Oid) -> Option<Publication> {
+    use pg_sys::*;
+    let cache = SysCacheIdentifier::PUBLICATIONOID;
+    cached(cache, id.into(), |row: &CachedRow| self::Publication {
+        owner: row.oid(Anum_pg_publication_pubowner),
+        all_tables: row.bool(Anum_pg_publication_puballtables),
+        via_root: row.bool(Anum_pg_publication_pubviaroot),
+        everything: [
+            Anum_pg_publication_pubinsert,
+            Anum_pg_publication_pubupdate,
+            Anum_pg_publication_pubdelete,
+            Anum_pg_publication_pubtruncate,
+        ]
+        .into_iter()
+        .all(|column| row.bool(column)),
     })
-    .unwrap_or_default()
+}
+
+/// How a relation is a member of a publication.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Membership {
+    /// Not by itself.
+    None,
+    /// With all its rows and columns.
+    Whole,
+    /// With a row filter or a column list.
+    Part,
+}
+
+/// Whether and how the relation is itself a member of the publication.
+pub fn membership(relation: pg_sys::Oid, publication: pg_sys::Oid) -> Membership {
+    heap::scan(
+        c::PUBLICATION_RELATIONS,
+        c::PUBLICATION_RELATIONS_BY_RELATION,
+        &[
+            Key::oid(c::publication_relation::RELATION, relation),
+            Key::oid(c::publication_relation::PUBLICATION, publication),
+        ],
+        |row| {
+            let whole = row.datum(c::publication_relation::FILTER).is_none()
+                && row.datum(c::publication_relation::COLUMNS).is_none();
+            if whole {
+                Membership::Whole
+            } else {
+                Membership::Part
+            }
+        },
+    )
+    .pop()
+    .unwrap_or(Membership::None)
+}
+
+/// What depends on the object.
+pub fn dependents(class: pg_sys::Oid, object: pg_sys::Oid) -> Vec<Dependency> {
+    heap::scan(
+        c::DEPENDENCIES,
+        c::DEPENDENCIES_BY_REFERENCE,
+        &[
+            Key::oid(c::dependency::REFERENCED_CLASS, class),
+            Key::oid(c::dependency::REFERENCED, object),
+        ],
+        |row| Dependency {
+            class: row.oid(c::dependency::CLASS),
+            object: row.oid(c::dependency::OBJECT),
+        },
+    )
 }
 
 /// The tables whose foreign keys reference this one, with the names of those keys.
 pub fn referencing(relation: pg_sys::Oid) -> Vec<(pg_sys::Oid, String)> {
-    heap::scan(c::CONSTRAINTS, pg_sys::Oid::INVALID, &[], |row| {
-        (row.char(c::constraint::KIND) == b'f' && row.oid(c::constraint::REFERENCED) == relation)
-            .then(|| {
-                (
-                    row.oid(c::constraint::RELATION),
-                    row.name(c::constraint::NAME),
-                )
-            })
-    })
-    .into_iter()
-    .flatten()
-    .collect()
+    dependents(pg_sys::RelationRelationId, relation)
+        .into_iter()
+        .filter(|dependent| dependent.class == c::CONSTRAINTS)
+        .flat_map(|dependent| {
+            heap::scan(
+                c::CONSTRAINTS,
+                c::CONSTRAINTS_BY_ID,
+                &[Key::oid(c::constraint::OID, dependent.object)],
+                |row| {
+                    let is_key = row.char(c::constraint::KIND) == b'f'
+                        && row.oid(c::constraint::REFERENCED) == relation;
+                    is_key.then(|| {
+                        (
+                            row.oid(c::constraint::RELATION),
+                            row.name(c::constraint::NAME),
+                        )
+                    })
+                },
+            )
+        })
+        .flatten()
+        .collect()
 }
 
 /// The leaf partitions below a partitioned table, and the partitioned ones in between.

@@ -32,38 +32,46 @@ impl Drop for Settings {
     }
 }
 
+impl Settings {
+    /// Sets each setting until the guard is dropped.
+    fn with(values: &[(&CStr, &CStr)]) -> Settings {
+        // SAFETY: names and values are valid settings; the nest level is closed by Drop.
+        unsafe {
+            let settings = Settings {
+                nest_level: pg_sys::NewGUCNestLevel(),
+            };
+            for (name, value) in values {
+                let current = pg_sys::GetConfigOption(name.as_ptr(), true, false);
+                if !current.is_null() && CStr::from_ptr(current) == *value {
+                    continue;
+                }
+                pg_sys::set_config_option(
+                    name.as_ptr(),
+                    value.as_ptr(),
+                    pg_sys::GucContext::PGC_USERSET,
+                    pg_sys::GucSource::PGC_S_SESSION,
+                    pg_sys::GucAction::GUC_ACTION_SAVE,
+                    true,
+                    0,
+                    false,
+                );
+            }
+            settings
+        }
+    }
+}
+
 /// Runs `body` under fixed settings, so that what the server prints depends on nothing but the catalog.
 pub fn canonical<T>(body: impl FnOnce() -> T) -> T {
-    // SAFETY: names and values are valid settings; the nest level is closed by the guard.
-    let _settings = unsafe {
-        let settings = Settings {
-            nest_level: pg_sys::NewGUCNestLevel(),
-        };
-        for (name, value) in CANONICAL {
-            let current = pg_sys::GetConfigOption(name.as_ptr(), true, false);
-            if !current.is_null() && CStr::from_ptr(current) == value {
-                continue;
-            }
-            pg_sys::set_config_option(
-                name.as_ptr(),
-                value.as_ptr(),
-                pg_sys::GucContext::PGC_USERSET,
-                pg_sys::GucSource::PGC_S_SESSION,
-                pg_sys::GucAction::GUC_ACTION_SAVE,
-                true,
-                0,
-                false,
-            );
-        }
-        settings
-    };
+    let _settings = Settings::with(&CANONICAL);
     body()
 }
 
-/// Another role's identity, taken for a while.
+/// Another role's identity, taken for a while, with a search path on which nothing of a user's lies.
 pub struct Elevated {
     user: pg_sys::Oid,
     context: i32,
+    _settings: Settings,
 }
 
 /// Become the owner of the extension until the guard is dropped. The caller's identity must have been checked before.
@@ -71,6 +79,7 @@ pub fn elevate() -> Elevated {
     let mut elevated = Elevated {
         user: pg_sys::Oid::INVALID,
         context: 0,
+        _settings: Settings::with(&CANONICAL[..1]),
     };
     // SAFETY: remembers what is put back by Drop; an abort resets both as well.
     unsafe {
@@ -120,6 +129,12 @@ pub fn may_act() -> bool {
 pub fn reserve_settings(prefix: &CStr) {
     // SAFETY: the server copies the prefix.
     unsafe { pg_sys::MarkGUCPrefixReserved(prefix.as_ptr()) }
+}
+
+/// Whether the role is a superuser.
+pub fn is_superuser_role(role: pg_sys::Oid) -> bool {
+    // SAFETY: looks up a cache.
+    unsafe { pg_sys::superuser_arg(role) }
 }
 
 /// Whether the caller is a superuser.

@@ -8,7 +8,7 @@ use std::cell::UnsafeCell;
 
 use pgrx::pg_sys;
 
-/// What was invalidated since the last [`take`].
+/// What a command invalidated.
 #[derive(Default)]
 pub struct Touched {
     /// Relations, in the order they were first touched.
@@ -19,6 +19,8 @@ pub struct Touched {
     pub schemas: Vec<u32>,
     /// Some enum's labels.
     pub enums: bool,
+    /// So many relations that not all of them are listed.
+    pub too_many: bool,
 }
 
 impl Touched {
@@ -27,16 +29,26 @@ impl Touched {
         types: Vec::new(),
         schemas: Vec::new(),
         enums: false,
+        too_many: false,
     };
 }
 
-struct State {
-    armed: bool,
-    in_command: bool,
+/// More than this are not told apart. A frame that lost its end must not grow for as long as a session lasts.
+const MOST: usize = 1 << 16;
+
+/// A command between its start and its end.
+struct Frame {
     touched: Touched,
-    /// Bumped whenever the relation that lists the electrified tables is invalidated.
-    watch_list: pg_sys::Oid,
-    watch_list_stale: bool,
+    subtransaction: pg_sys::SubTransactionId,
+    ours: bool,
+}
+
+struct State {
+    /// Commands that run, innermost last: what is invalidated belongs to that.
+    frames: Vec<Frame>,
+    /// The relation that lists the electrified tables, and how often it changed.
+    list: pg_sys::Oid,
+    generation: u64,
 }
 
 struct Local(UnsafeCell<State>);
@@ -44,14 +56,11 @@ struct Local(UnsafeCell<State>);
 unsafe impl Sync for Local {}
 
 static STATE: Local = Local(UnsafeCell::new(State {
-    armed: false,
-    in_command: false,
-    touched: Touched::NONE,
-    watch_list: pg_sys::Oid::INVALID,
-    watch_list_stale: true,
+    frames: Vec::new(),
+    list: pg_sys::Oid::INVALID,
+    generation: 1,
 }));
 
-/// A burst of invalidations that exceeds this is not kept apart: see [`push`].
 fn state() -> &'static mut State {
     // SAFETY: one thread, and no reference outlives the function that asked for it: the callbacks below run only
     // inside calls to the server, never while one of ours holds a reference.
@@ -73,23 +82,28 @@ pub fn init() {
 // The callbacks run where no error may be thrown. A vector's growth is the most that happens.
 unsafe extern "C-unwind" fn relation_invalidated(_arg: pg_sys::Datum, relation: pg_sys::Oid) {
     let state = state();
-    if relation == state.watch_list || relation == pg_sys::Oid::INVALID {
-        state.watch_list_stale = true;
+    if relation == state.list || relation == pg_sys::Oid::INVALID {
+        state.generation += 1;
     }
-    if state.armed && relation != pg_sys::Oid::INVALID {
-        push(&mut state.touched.relations, relation);
+    if relation != pg_sys::Oid::INVALID
+        && let Some(frame) = state.frames.last_mut()
+    {
+        if frame.touched.relations.len() < MOST {
+            push(&mut frame.touched.relations, relation);
+        } else {
+            frame.touched.too_many = true;
+        }
     }
 }
 
 unsafe extern "C-unwind" fn syscache_invalidated(_arg: pg_sys::Datum, cache: i32, hash: u32) {
-    let state = state();
-    if !state.armed {
+    let Some(frame) = state().frames.last_mut() else {
         return;
-    }
+    };
     match super::compat::watched_cache(cache) {
-        super::compat::Watched::Enum => state.touched.enums = true,
-        super::compat::Watched::Type => push(&mut state.touched.types, hash),
-        super::compat::Watched::Schema => push(&mut state.touched.schemas, hash),
+        super::compat::Watched::Enum => frame.touched.enums = true,
+        super::compat::Watched::Type => push(&mut frame.touched.types, hash),
+        super::compat::Watched::Schema => push(&mut frame.touched.schemas, hash),
         super::compat::Watched::None => {}
     }
 }
@@ -102,43 +116,51 @@ fn push<T: PartialEq>(list: &mut Vec<T>, value: T) {
     }
 }
 
-/// A command begins: collect from here on.
-pub fn command_starts() {
-    let state = state();
-    state.armed = true;
-    state.in_command = true;
-}
-
-/// A command ended: what was touched since the last call.
-pub fn take() -> Touched {
-    let state = state();
-    state.in_command = false;
-    std::mem::take(&mut state.touched)
-}
-
-/// Nothing is collected and nothing kept.
-pub fn reset() {
-    let state = state();
-    state.armed = false;
-    state.in_command = false;
-    state.touched = Touched::NONE;
-}
-
-/// The transaction committed. CREATE INDEX CONCURRENTLY commits in the middle of its command: then what it touched
-/// is kept for its end.
-pub fn at_commit() {
-    if !state().in_command {
+/// A command begins: what is touched from here on is its own. `ours` marks commands that we issue ourselves.
+pub fn command_starts(ours: bool) {
+    // A command that never came to its end leaves its frame behind. It is not dropped when a transaction commits:
+    // CREATE INDEX CONCURRENTLY commits in the middle of its command.
+    if super::hook::depth() <= 1 {
         reset();
     }
+    state().frames.push(Frame {
+        touched: Touched::NONE,
+        subtransaction: super::xact::subtransaction(),
+        ours,
+    });
 }
 
-/// Whether the list of electrified tables, kept in relation `list`, may have changed since it was last asked.
-pub fn watch_list_stale(list: pg_sys::Oid) -> bool {
+/// A command ended: what it touched, and whether it was one of our own.
+pub fn command_ended() -> (Touched, bool) {
+    state()
+        .frames
+        .pop()
+        .map_or((Touched::NONE, false), |frame| (frame.touched, frame.ours))
+}
+
+/// How many commands run, one inside the other.
+pub fn depth() -> usize {
+    state().frames.len()
+}
+
+/// The transaction was rolled back.
+pub fn reset() {
+    state().frames.clear();
+}
+
+/// A subtransaction was rolled back, and with it the commands that began in it.
+pub fn subtransaction_aborted(id: pg_sys::SubTransactionId) {
+    state().frames.retain(|frame| frame.subtransaction < id);
+}
+
+/// How often the list of electrified tables, kept in relation `list`, has changed as far as this backend knows.
+pub fn list_generation(list: pg_sys::Oid) -> u64 {
     let state = state();
-    let stale = state.watch_list_stale || state.watch_list != list;
-    state.watch_list = list;
-    state.watch_list_stale = false;
-    stale
+    if state.list != list {
+        state.list = list;
+        state.generation += 1;
+    }
+    state.generation
 }
 
 /// Tells every backend, this one included, that the list of electrified tables changed.

@@ -73,6 +73,25 @@ pub unsafe fn migrated(tree: *mut pg_sys::Node) -> Vec<Target> {
     }
 }
 
+/// The table of CREATE INDEX CONCURRENTLY.
+///
+/// # Safety
+/// `tree` must be a valid parse tree, or null.
+pub unsafe fn indexed_concurrently(tree: *mut pg_sys::Node) -> Option<Target> {
+    // SAFETY: the tag says which struct the node is.
+    unsafe {
+        if tree.is_null() || (*tree).type_ != pg_sys::NodeTag::T_IndexStmt {
+            return None;
+        }
+        let statement: *mut pg_sys::IndexStmt = tree.cast();
+        if (*statement).concurrent {
+            relation((*statement).relation)
+        } else {
+            None
+        }
+    }
+}
+
 /// Subcommands of ALTER TABLE that leave every shape as it is need not wait for other migrations.
 #[allow(non_upper_case_globals, reason = "the server's names")]
 fn changes_shape(subcommand: pg_sys::AlterTableType::Type) -> bool {

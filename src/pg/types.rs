@@ -143,6 +143,11 @@ pub fn domain_base(id: pg_sys::Oid) -> Option<pg_sys::Oid> {
         .map(|row| row.base)
 }
 
+/// Schema and kind (`typtype`) of a type.
+pub fn schema_and_kind(id: pg_sys::Oid) -> Option<(pg_sys::Oid, u8)> {
+    type_row(id).map(|row| (row.schema, row.kind))
+}
+
 /// Schema, name and kind (`typtype`) of a type.
 pub fn identity(id: pg_sys::Oid) -> Option<(String, String, u8)> {
     type_row(id).and_then(|row| Some((schema_name(row.schema)?, row.name, row.kind)))
@@ -170,6 +175,8 @@ pub struct DomainFacts {
     pub not_null: bool,
     /// DEFAULT, as an expression.
     pub default: Option<String>,
+    /// DEFAULT, as the catalog stores it.
+    pub default_tree: Option<String>,
     /// Collation, where it is not the base type's own.
     pub collation: Option<String>,
 }
@@ -187,6 +194,7 @@ pub fn domain_facts(id: pg_sys::Oid) -> Option<DomainFacts> {
             default: row
                 .datum(Anum_pg_type_typdefaultbin)
                 .and_then(|tree| super::deparse::expression(tree, Oid::INVALID)),
+            default_tree: row.get(Anum_pg_type_typdefaultbin),
             collation: own_collation(row.oid(Anum_pg_type_typcollation), base),
         }
     })
@@ -273,6 +281,14 @@ pub fn column_name(relation: pg_sys::Oid, number: i16) -> Option<String> {
         let name = pg_sys::get_attname(relation, number, true);
         (!name.is_null()).then(|| from_server(CStr::from_ptr(name).to_bytes()))
     }
+}
+
+/// The number of a column.
+pub fn column_number(relation: pg_sys::Oid, name: &str) -> Option<i16> {
+    let name = std::ffi::CString::new(name).ok()?;
+    // SAFETY: looks up a system cache.
+    let number = unsafe { pg_sys::get_attnum(relation, name.as_ptr()) };
+    (number > 0).then_some(number)
 }
 
 /// The access method of an index, by name.

@@ -24,7 +24,6 @@ unsafe extern "C-unwind" fn at_end(event: pg_sys::XactEvent::Type, _arg: *mut c_
             crate::api::forget();
         }
         XACT_EVENT_COMMIT | XACT_EVENT_PREPARE => {
-            super::touched::at_commit();
             crate::version::forget();
         }
         _ => {}
@@ -41,8 +40,9 @@ unsafe extern "C-unwind" fn at_subtransaction_end(
     match event {
         SUBXACT_EVENT_ABORT_SUB => {
             super::hook::subtransaction_aborted(subid);
+            super::touched::subtransaction_aborted(subid);
             crate::version::subtransaction_aborted(subid);
-            crate::api::forget();
+            crate::api::subtransaction_aborted(subid);
         }
         SUBXACT_EVENT_COMMIT_SUB => crate::version::subtransaction_committed(subid, parent),
         _ => {}

@@ -24,11 +24,13 @@ pub struct NewColumn {
 
 /// The changes that lead from `recorded` to `actual`, in an order in which they can be applied.
 ///
-/// `new_columns` has an entry for each column of `actual` that `recorded` lacks.
+/// `new_columns` has an entry for each column of `actual` that `recorded` lacks. `successors` are the names that the
+/// recorded columns have now, where [`crate::identity`] can tell.
 pub fn diff(
     recorded: &Table,
     actual: &Table,
     new_columns: &BTreeMap<String, NewColumn>,
+    successors: Option<&BTreeMap<String, String>>,
 ) -> Result<Vec<Change>, Refusal> {
     if recorded.schema != actual.schema {
         return Err(refusal::move_table(recorded, &actual.schema));
@@ -36,7 +38,7 @@ pub fn diff(
     if recorded.name != actual.name {
         return Err(refusal::rename_table(recorded, &actual.name));
     }
-    let added = columns_kept(recorded, actual)?;
+    let added = columns_kept(recorded, actual, successors)?;
     let mut defaults = Vec::new();
     for old in &recorded.columns {
         if let Some(new) = actual.column(&old.name) {
@@ -97,29 +99,29 @@ fn definition(constraint: &Option<Constraint>) -> Option<(&str, &str)> {
 }
 
 /// All recorded columns are there still, in their order; the names of those that came.
-fn columns_kept<'a>(recorded: &Table, actual: &'a Table) -> Result<BTreeSet<&'a str>, Refusal> {
-    let added: BTreeSet<&str> = actual
-        .columns
-        .iter()
-        .map(|c| c.name.as_str())
-        .filter(|name| recorded.column(name).is_none())
-        .collect();
-    for (position, old) in recorded.columns.iter().enumerate() {
-        if actual.column(&old.name).is_some() {
-            continue;
+fn columns_kept<'a>(
+    recorded: &Table,
+    actual: &'a Table,
+    successors: Option<&BTreeMap<String, String>>,
+) -> Result<BTreeSet<&'a str>, Refusal> {
+    for old in &recorded.columns {
+        let now = match successors {
+            Some(successors) => successors.get(&old.name),
+            None => actual.column(&old.name).map(|column| &column.name),
+        };
+        match now {
+            Some(name) if *name == old.name => {}
+            Some(name) => {
+                let type_sql = &old.data_type.sql;
+                return Err(refusal::rename_column(recorded, &old.name, name, type_sql));
+            }
+            None => return Err(refusal::drop_column(recorded, &old.name)),
         }
-        // Columns are only ever appended: a new name in the place of the old one is the same column renamed.
-        let renamed = actual.columns.get(position).filter(|new| {
-            added.contains(new.name.as_str())
-                && new.data_type == old.data_type
-                && actual.columns.len() >= recorded.columns.len()
-        });
-        return Err(match renamed {
-            Some(new) => refusal::rename_column(recorded, &old.name, &new.name, &new.data_type.sql),
-            None => refusal::drop_column(recorded, &old.name),
-        });
     }
-    Ok(added)
+    let names = actual.columns.iter().map(|c| c.name.as_str());
+    Ok(names
+        .filter(|name| recorded.column(name).is_none())
+        .collect())
 }
 
 /// What changed about a column that stayed.

@@ -147,7 +147,7 @@ pub fn drop_column(table: &Table, column: &str) -> Refusal {
         &format!("drop column {} of", shown_name(column)),
         KEPT,
         format!(
-            "Stop using the column and leave it: {} lets new rows do without it.",
+            "Stop using the column and leave it. New rows can do without it: {}",
             alter(
                 table,
                 &format!("ALTER COLUMN {} SET DEFAULT …", quoted(column))
@@ -397,6 +397,16 @@ pub fn change_primary_key(table: &Table) -> Refusal {
         "change the primary key of",
         "Replicas find rows by their primary key.",
         "Create a table with the new key, electrify it, and mirror the rows into it with a trigger.",
+    )
+}
+
+/// INHERIT, NO INHERIT, or becoming a partition.
+pub fn change_parents(table: &Table) -> Refusal {
+    Refusal::of_table(
+        table,
+        "change the parents of",
+        "Rows of a table that inherits, or is a partition, count as rows of another table, which replicas do not know.",
+        disable_first(table),
     )
 }
 

@@ -38,13 +38,18 @@ pub fn not_owner(schema: &str, name: &str) -> Error {
     .table(schema, name)
 }
 
+/// No relation has that id.
+pub fn no_such_table(id: pg_sys::Oid) -> Error {
+    Error::new(
+        SqlState::UndefinedTable,
+        format!("relation with OID {} does not exist", id.to_u32()),
+    )
+}
+
 /// A table of the right kind, that the caller owns.
 pub fn may_be_electrified(id: pg_sys::Oid) -> Result<(), Error> {
     let Some(class) = relation::class(id) else {
-        return Err(Error::new(
-            SqlState::UndefinedTable,
-            format!("relation with OID {} does not exist", id.to_u32()),
-        ));
+        return Err(no_such_table(id));
     };
     let (schema, name) = capture::shown(id);
     let shown = refusal::shown(&schema, &name);
