@@ -110,3 +110,24 @@ impl ReplicaIdentity {
         }
     }
 }
+
+/// The policy that applies: what is let through, and whether what is not is done all the same and recorded as such.
+/// Unrestricted takes a superuser, however it was set.
+pub fn effective_policy() -> (electric_schema::policy::Policy, bool) {
+    use electric_schema::policy::Policy as Rule;
+    match POLICY.get() {
+        Policy::Additive => (Rule::Additive, false),
+        Policy::Compatible => (Rule::Compatible, false),
+        Policy::Unrestricted => {
+            let allowed = crate::pg::session::is_superuser();
+            (
+                if allowed {
+                    Rule::Compatible
+                } else {
+                    Rule::Additive
+                },
+                allowed,
+            )
+        }
+    }
+}

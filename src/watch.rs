@@ -157,6 +157,27 @@ impl Watch {
         found
     }
 
+    /// The electrified tables with columns of the type, of an array of it, or of a domain or range over it.
+    pub fn tables_with_type(&self, id: pg_sys::Oid) -> Vec<u32> {
+        let mut seen = BTreeSet::new();
+        let mut found = BTreeSet::new();
+        let mut left = vec![id];
+        while let Some(id) = left.pop() {
+            if !seen.insert(id.to_u32()) {
+                continue;
+            }
+            for dependent in relation::dependents(pg_sys::TypeRelationId, id) {
+                if dependent.class == pg_sys::RelationRelationId && self.has(dependent.object) {
+                    found.insert(dependent.object.to_u32());
+                }
+                if dependent.class == pg_sys::TypeRelationId {
+                    left.push(dependent.object);
+                }
+            }
+        }
+        found.into_iter().collect()
+    }
+
     /// The watched types among what was touched. A changed label does not say of which enum it is.
     pub fn touched_types(&self, touched: &Touched) -> Vec<pg_sys::Oid> {
         let is_touched = |of: &&WatchedType| {

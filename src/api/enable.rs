@@ -182,13 +182,13 @@ fn referenced_first(candidates: Vec<Candidate>) -> Vec<Candidate> {
 fn record(candidates: &[Candidate]) -> Result<(), Error> {
     for candidate in candidates {
         for &id in &candidate.actual.types {
-            capture::use_type(id)?;
+            capture::types::use_type(id)?;
         }
     }
     let mut tables: HashMap<pg_sys::Oid, Table> = HashMap::new();
     for candidate in candidates {
         let mut table = candidate.table().clone();
-        diff::fix_table(&mut table).map_err(capture::unreadable)?;
+        diff::fix_table(&mut table).map_err(capture::tables::unreadable)?;
         store::sqlite_names::take(&table.sqlite_name, candidate.id)?;
         xact::command_counter_increment();
         tables.insert(candidate.id, table);
@@ -225,7 +225,7 @@ fn record(candidates: &[Candidate]) -> Result<(), Error> {
         }
         let earlier = waiting.remove(&at).unwrap_or_default();
         let again = store::commands::has(&relation, "create_table")?;
-        capture::record_again(
+        capture::record::again(
             &Change::CreateTable { later, earlier },
             &relation,
             Some(table),
@@ -244,7 +244,7 @@ fn settle(candidate: &Candidate, tables: &mut HashMap<pg_sys::Oid, Table>) -> Re
     };
     let before = table.clone();
     for index in &mut table.indexes {
-        capture::name_index(index, candidate.id, &before)?;
+        capture::tables::name_index(index, candidate.id, &before)?;
     }
     for key in &mut table.foreign_keys {
         let Some(&target) = candidate.actual.referenced.get(&key.name) else {
@@ -255,7 +255,12 @@ fn settle(candidate: &Candidate, tables: &mut HashMap<pg_sys::Oid, Table>) -> Re
             None => store::shapes::shape(target)?,
         };
         key.sqlite = referenced.is_some_and(|referenced| {
-            sqlite::keeps_foreign_key(key, &before, &referenced, capture::is_partitioned(target))
+            sqlite::keeps_foreign_key(
+                key,
+                &before,
+                &referenced,
+                capture::tables::is_partitioned(target),
+            )
         });
     }
     tables.insert(candidate.id, table);
@@ -328,12 +333,35 @@ fn disable(id: pg_sys::Oid) -> Result<(), Error> {
         .hint("Disable the referencing tables first.")
         .table(schema, name));
     }
-    capture::record(
+    capture::record::one(
         &Change::DisableTable,
         &recorded.qualified_name(),
         Some(&recorded),
     )?;
+    forget(id, &recorded)?;
+    api::working(|| publication::remove(id, &qualified_quoted(&schema, &name)))?;
+    watch::changed();
+    Ok(())
+}
+
+/// Forgets all that is remembered of a table.
+pub fn forget(id: pg_sys::Oid, recorded: &Table) -> Result<(), Error> {
     store::shapes::delete(id)?;
+    release_names(recorded)?;
+    watch::changed();
+    // Types that no electrified table uses any more are the user's own again.
+    let watch = watch::current()?;
+    for id in store::types::ids()? {
+        if watch.tables_with_type(id).is_empty() {
+            store::types::delete(id)?;
+        }
+    }
+    xact::command_counter_increment();
+    Ok(())
+}
+
+/// Gives back the names that a table and its indexes have in SQLite.
+pub fn release_names(recorded: &Table) -> Result<(), Error> {
     store::sqlite_names::release(&recorded.sqlite_name)?;
     for index in recorded
         .indexes
@@ -343,43 +371,27 @@ fn disable(id: pg_sys::Oid) -> Result<(), Error> {
         store::sqlite_names::release(index)?;
     }
     xact::command_counter_increment();
-    forget_unused_types()?;
-    api::working(|| publication::remove(id, &qualified_quoted(&schema, &name)))?;
-    watch::changed();
     Ok(())
 }
 
-/// Types that no electrified table uses any more are the user's own again.
-fn forget_unused_types() -> Result<(), Error> {
-    let tables: HashSet<pg_sys::Oid> = store::shapes::ids().into_iter().collect();
-    let recorded: HashSet<pg_sys::Oid> = store::types::ids()?.into_iter().collect();
-    for &id in &recorded {
-        if !is_used(id, &tables) {
-            store::types::delete(id)?;
-        }
-    }
+/// Checks a table that takes the place of a recorded one, and settles what SQLite replicas fix for good.
+pub fn ready(id: pg_sys::Oid, actual: Actual, watch: &watch::Watch) -> Result<Actual, Error> {
+    let candidate = Candidate { id, actual };
+    checks::shape(&candidate.actual)?;
+    checks::references(&candidate, |other| other == id || watch.has(other))?;
+    checks::name(&candidate)?;
+    let mut tables = HashMap::new();
+    let mut table = candidate.table().clone();
+    diff::fix_table(&mut table).map_err(capture::tables::unreadable)?;
+    store::sqlite_names::take(&table.sqlite_name, id)?;
     xact::command_counter_increment();
-    Ok(())
-}
-
-/// Whether a column of one of the tables is of the type, of an array of it, or of a domain or range over it.
-fn is_used(id: pg_sys::Oid, tables: &HashSet<pg_sys::Oid>) -> bool {
-    let mut seen = HashSet::new();
-    let mut left = vec![id];
-    while let Some(id) = left.pop() {
-        if !seen.insert(id) {
-            continue;
-        }
-        for dependent in relation::dependents(pg_sys::TypeRelationId, id) {
-            if dependent.class == pg_sys::RelationRelationId && tables.contains(&dependent.object) {
-                return true;
-            }
-            if dependent.class == pg_sys::TypeRelationId {
-                left.push(dependent.object);
-            }
-        }
+    tables.insert(id, table);
+    settle(&candidate, &mut tables)?;
+    let mut actual = candidate.actual;
+    if let Some(table) = tables.remove(&id) {
+        actual.table = table;
     }
-    false
+    Ok(actual)
 }
 
 /// `'a', 'b'`: names as arguments of a call.

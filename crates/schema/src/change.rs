@@ -1,6 +1,6 @@
 //! The changes that are recorded: one `Change` becomes one DDL command.
 
-use crate::model::{Column, Constraint, ForeignKey, Index, TypeDefinition};
+use crate::model::{Column, ColumnType, Constraint, ForeignKey, Index, Table, TypeDefinition};
 
 /// Where `ALTER TYPE … ADD VALUE` put a label.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +62,31 @@ pub enum Change {
     DropDefault(Column),
     /// A NOT VALID constraint was validated.
     ValidateConstraint(String),
+    /// A column takes NULL from here on.
+    DropNotNull(Column),
+    /// A CHECK, UNIQUE, EXCLUDE or FOREIGN KEY constraint was dropped.
+    DropConstraint {
+        /// Its name.
+        name: String,
+        /// Whether SQLite replicas had it: a foreign key that they kept.
+        in_sqlite: bool,
+        /// Whether Postgres replicas had to do without it.
+        is_local: bool,
+    },
+    /// A column's type became wider; no value changed its text.
+    WidenColumn {
+        /// The column with its new type.
+        column: Column,
+        /// The type it had.
+        from: ColumnType,
+    },
+    /// Something happened to a table that replicas cannot follow: they make it anew and fetch its rows.
+    ReplaceTable {
+        /// The table as it was.
+        from: Box<Table>,
+        /// Foreign keys that other electrified tables have to this one: the qualified table and its key.
+        referencing: Vec<(String, ForeignKey)>,
+    },
 }
 
 impl Change {
@@ -79,6 +104,10 @@ impl Change {
             Change::SetDefault(_) => "set_default",
             Change::DropDefault(_) => "drop_default",
             Change::ValidateConstraint(_) => "validate_constraint",
+            Change::DropNotNull(_) => "drop_not_null",
+            Change::DropConstraint { .. } => "drop_constraint",
+            Change::WidenColumn { .. } => "widen_column",
+            Change::ReplaceTable { .. } => "replace_table",
         }
     }
 }

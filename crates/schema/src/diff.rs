@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::change::Change;
 use crate::model::{Column, Constraint, ForeignKey, Index, Table};
+use crate::policy::{Policy, widens};
 use crate::refusal::{self, Refusal};
 use crate::value::ValueError;
 
@@ -31,6 +32,7 @@ pub fn diff(
     actual: &Table,
     new_columns: &BTreeMap<String, NewColumn>,
     successors: Option<&BTreeMap<String, String>>,
+    policy: Policy,
 ) -> Result<Vec<Change>, Refusal> {
     if recorded.schema != actual.schema {
         return Err(refusal::move_table(recorded, &actual.schema));
@@ -42,7 +44,7 @@ pub fn diff(
     let mut defaults = Vec::new();
     for old in &recorded.columns {
         if let Some(new) = actual.column(&old.name) {
-            defaults.extend(column_changes(recorded, old, new)?);
+            defaults.extend(column_changes(recorded, old, new, policy)?);
         }
     }
     if recorded.primary_key != actual.primary_key
@@ -55,16 +57,19 @@ pub fn diff(
     let mut constraints = Constraints {
         table: recorded,
         added: &added,
+        policy,
         of_columns: BTreeMap::new(),
         validated: Vec::new(),
+        dropped: Vec::new(),
     };
     constraints.compare(&recorded.unique, &actual.unique)?;
     constraints.compare(&recorded.checks, &actual.checks)?;
     constraints.compare(&recorded.exclusions, &actual.exclusions)?;
-    let mut keys_of_columns = foreign_keys(recorded, actual, &added, &mut constraints.validated)?;
+    let mut keys_of_columns = constraints.compare_keys(recorded, actual)?;
     let Constraints {
         mut of_columns,
         validated,
+        dropped,
         ..
     } = constraints;
 
@@ -86,6 +91,7 @@ pub fn diff(
         });
     }
     changes.extend(defaults);
+    changes.extend(dropped);
     changes.extend(validated.into_iter().map(Change::ValidateConstraint));
     changes.extend(indexes(recorded, actual));
     Ok(changes)
@@ -125,24 +131,48 @@ fn columns_kept<'a>(
 }
 
 /// What changed about a column that stayed.
-fn column_changes(table: &Table, old: &Column, new: &Column) -> Result<Option<Change>, Refusal> {
+fn column_changes(
+    table: &Table,
+    old: &Column,
+    new: &Column,
+    policy: Policy,
+) -> Result<Vec<Change>, Refusal> {
+    let mut changes = Vec::new();
     if old.data_type != new.data_type || old.collation != new.collation {
-        return Err(refusal::change_type(table, &old.name, &new.data_type.sql));
+        let wider = old.collation == new.collation && widens(&old.data_type, &new.data_type);
+        if policy != Policy::Compatible || !wider {
+            return Err(refusal::change_type(table, &old.name, &new.data_type.sql));
+        }
+        changes.push(Change::WidenColumn {
+            column: Column {
+                nullable: old.nullable,
+                default: old.default.clone(),
+                ..carry(old, new)
+            },
+            from: old.data_type.clone(),
+        });
     }
     if old.nullable && !new.nullable {
         return Err(refusal::set_not_null(table, &old.name));
     }
     if !old.nullable && new.nullable {
-        return Err(refusal::drop_not_null(table, &old.name));
+        if policy != Policy::Compatible {
+            return Err(refusal::drop_not_null(table, &old.name));
+        }
+        changes.push(Change::DropNotNull(Column {
+            default: old.default.clone(),
+            ..carry(old, new)
+        }));
     }
     if old.identity != new.identity {
         return Err(refusal::change_identity(table, &old.name));
     }
-    Ok(match (&old.default, &new.default) {
-        (old, new) if old == new => None,
-        (_, None) => Some(Change::DropDefault(carry(old, new))),
-        _ => Some(Change::SetDefault(carry(old, new))),
-    })
+    match (&old.default, &new.default) {
+        (old, new) if old == new => {}
+        (_, None) => changes.push(Change::DropDefault(carry(old, new))),
+        _ => changes.push(Change::SetDefault(carry(old, new))),
+    }
+    Ok(changes)
 }
 
 /// The column as it is now, with what was fixed when it was made.
@@ -186,8 +216,10 @@ fn allow_column(
 struct Constraints<'a> {
     table: &'a Table,
     added: &'a BTreeSet<&'a str>,
+    policy: Policy,
     of_columns: BTreeMap<String, Vec<Constraint>>,
     validated: Vec<String>,
+    dropped: Vec<Change>,
 }
 
 impl Constraints<'_> {
@@ -199,10 +231,16 @@ impl Constraints<'_> {
                         without_not_valid(&new.definition) == without_not_valid(&old.definition)
                             && !recorded.iter().any(|other| other.name == new.name)
                     });
-                    return Err(if renamed {
-                        refusal::rename_constraint(self.table, &old.name)
-                    } else {
-                        refusal::drop_constraint(self.table, &old.name)
+                    if renamed {
+                        return Err(refusal::rename_constraint(self.table, &old.name));
+                    }
+                    if self.policy != Policy::Compatible {
+                        return Err(refusal::drop_constraint(self.table, &old.name));
+                    }
+                    self.dropped.push(Change::DropConstraint {
+                        name: old.name.clone(),
+                        in_sqlite: false,
+                        is_local: old.is_local,
                     });
                 }
                 Some(new) => {
@@ -251,17 +289,15 @@ fn changed(old: &str, old_validated: bool, new: &str, new_validated: bool) -> bo
     without_not_valid(old) != without_not_valid(new) || (old_validated && !new_validated)
 }
 
-/// The foreign keys of new columns; every other difference is refused.
-fn foreign_keys(
-    recorded: &Table,
-    actual: &Table,
-    added: &BTreeSet<&str>,
-    validated: &mut Vec<String>,
-) -> Result<BTreeMap<String, Vec<ForeignKey>>, Refusal> {
-    let mut of_columns: BTreeMap<String, Vec<ForeignKey>> = BTreeMap::new();
-    for old in &recorded.foreign_keys {
-        match actual.foreign_keys.iter().find(|new| new.name == old.name) {
-            None => {
+impl Constraints<'_> {
+    /// The foreign keys of new columns; every other difference is refused, or a change of its own.
+    fn compare_keys(
+        &mut self,
+        recorded: &Table,
+        actual: &Table,
+    ) -> Result<BTreeMap<String, Vec<ForeignKey>>, Refusal> {
+        for old in &recorded.foreign_keys {
+            let Some(new) = actual.foreign_keys.iter().find(|new| new.name == old.name) else {
                 let renamed = actual.foreign_keys.iter().any(|new| {
                     without_not_valid(&new.definition) == without_not_valid(&old.definition)
                         && !recorded
@@ -269,39 +305,45 @@ fn foreign_keys(
                             .iter()
                             .any(|other| other.name == new.name)
                 });
-                return Err(if renamed {
-                    refusal::rename_constraint(recorded, &old.name)
-                } else {
-                    refusal::drop_constraint(recorded, &old.name)
+                if renamed {
+                    return Err(refusal::rename_constraint(recorded, &old.name));
+                }
+                if self.policy != Policy::Compatible {
+                    return Err(refusal::drop_constraint(recorded, &old.name));
+                }
+                self.dropped.push(Change::DropConstraint {
+                    name: old.name.clone(),
+                    in_sqlite: old.sqlite,
+                    is_local: false,
                 });
+                continue;
+            };
+            if changed(
+                &old.definition,
+                old.validated,
+                &new.definition,
+                new.validated,
+            ) {
+                return Err(refusal::alter_constraint(recorded, &old.name));
             }
-            Some(new) => {
-                if changed(
-                    &old.definition,
-                    old.validated,
-                    &new.definition,
-                    new.validated,
-                ) {
-                    return Err(refusal::alter_constraint(recorded, &old.name));
-                }
-                if !old.validated && new.validated {
-                    validated.push(old.name.clone());
-                }
+            if !old.validated && new.validated {
+                self.validated.push(old.name.clone());
             }
         }
-    }
-    for new in &actual.foreign_keys {
-        if recorded.foreign_keys.iter().any(|old| old.name == new.name) {
-            continue;
+        let mut of_columns: BTreeMap<String, Vec<ForeignKey>> = BTreeMap::new();
+        for new in &actual.foreign_keys {
+            if recorded.foreign_keys.iter().any(|old| old.name == new.name) {
+                continue;
+            }
+            let column = only_new_column(&new.columns, self.added)
+                .ok_or_else(|| refusal::add_constraint(recorded, &new.name))?;
+            of_columns
+                .entry(column.to_owned())
+                .or_default()
+                .push(new.clone());
         }
-        let column = only_new_column(&new.columns, added)
-            .ok_or_else(|| refusal::add_constraint(recorded, &new.name))?;
-        of_columns
-            .entry(column.to_owned())
-            .or_default()
-            .push(new.clone());
+        Ok(of_columns)
     }
-    Ok(of_columns)
 }
 
 /// Indexes that came, went or were renamed. All of it is allowed: an index holds no rows of its own.
@@ -385,7 +427,10 @@ pub fn apply(table: &mut Table, change: &Change) {
             table.indexes.push(to.clone());
             table.indexes.sort_by(|a, b| a.name.cmp(&b.name));
         }
-        Change::SetDefault(column) | Change::DropDefault(column) => {
+        Change::SetDefault(column)
+        | Change::DropDefault(column)
+        | Change::DropNotNull(column)
+        | Change::WidenColumn { column, .. } => {
             if let Some(old) = table.columns.iter_mut().find(|c| c.name == column.name) {
                 *old = carry(old, column);
             }
@@ -405,7 +450,15 @@ pub fn apply(table: &mut Table, change: &Change) {
                 key.definition = without_not_valid(&key.definition).to_owned();
             }
         }
-        Change::CreateType(_)
+        Change::DropConstraint { name, .. } => {
+            for list in [&mut table.unique, &mut table.checks, &mut table.exclusions] {
+                list.retain(|constraint| constraint.name != *name);
+            }
+            table.foreign_keys.retain(|key| key.name != *name);
+        }
+        // The table that results is read from the catalog, not made from the one before.
+        Change::ReplaceTable { .. }
+        | Change::CreateType(_)
         | Change::CreateTable { .. }
         | Change::DisableTable
         | Change::AddEnumValue { .. } => {}

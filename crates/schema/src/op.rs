@@ -51,11 +51,21 @@ pub fn op(change: &Change, table: Option<&Table>) -> Result<Value, serde_json::E
                 },
             );
         }
-        Change::SetDefault(column) | Change::DropDefault(column) => {
+        Change::SetDefault(column) | Change::DropDefault(column) | Change::DropNotNull(column) => {
             op.insert("column".into(), serde_json::to_value(column)?);
         }
-        Change::ValidateConstraint(name) => {
+        Change::ValidateConstraint(name) | Change::DropConstraint { name, .. } => {
             op.insert("constraint".into(), json!(name));
+        }
+        Change::WidenColumn { column, from } => {
+            op.insert("column".into(), serde_json::to_value(column)?);
+            op.insert("from".into(), serde_json::to_value(from)?);
+        }
+        Change::ReplaceTable { from, .. } => {
+            op.insert(
+                "from".into(),
+                json!({"schema": from.schema, "name": from.name, "sqlite_name": from.sqlite_name}),
+            );
         }
     }
     if let Some(table) = table {

@@ -54,6 +54,37 @@ pub fn statements(change: &Change, table: Option<&Table>) -> Vec<String> {
         (Change::SetDefault(column), Some(table)) => set_default(table, column),
         (Change::DropDefault(column), Some(table)) => vec![alter_default(table, column, None)],
         (Change::ValidateConstraint(name), Some(table)) => validate_constraint(table, name),
+        (Change::DropNotNull(column), Some(table)) => {
+            vec![alter_column(table, column, "DROP NOT NULL")]
+        }
+        (
+            Change::DropConstraint {
+                name,
+                is_local: false,
+                ..
+            },
+            Some(table),
+        ) => vec![format!(
+            "ALTER TABLE {} DROP CONSTRAINT {}",
+            qualified_quoted(&table.schema, &table.name),
+            quote_ident(name)
+        )],
+        (Change::WidenColumn { column, .. }, Some(table)) => {
+            let mut action = format!("TYPE {}", column.data_type.sql);
+            if let Some(collation) = &column.collation {
+                action.push_str(" COLLATE ");
+                action.push_str(collation);
+            }
+            vec![alter_column(table, column, &action)]
+        }
+        (Change::ReplaceTable { from, referencing }, Some(table)) => {
+            let mut statements = vec![format!(
+                "DROP TABLE IF EXISTS {} CASCADE",
+                qualified_quoted(&from.schema, &from.name)
+            )];
+            statements.extend(create_table(table, &[], referencing));
+            statements
+        }
         // On Postgres replicas the table stays, an ordinary one.
         (Change::DisableTable, _) => Vec::new(),
         // What the server alone has, and changes of a table without the table.
@@ -364,10 +395,13 @@ fn set_default(table: &Table, column: &Column) -> Vec<String> {
 }
 
 fn alter_default(table: &Table, column: &Column, default: Option<&str>) -> String {
-    let action = match default {
-        Some(default) => format!("SET DEFAULT {default}"),
-        None => "DROP DEFAULT".to_owned(),
-    };
+    match default {
+        Some(default) => alter_column(table, column, &format!("SET DEFAULT {default}")),
+        None => alter_column(table, column, "DROP DEFAULT"),
+    }
+}
+
+fn alter_column(table: &Table, column: &Column, action: &str) -> String {
     let name = qualified_quoted(&table.schema, &table.name);
     format!(
         "ALTER TABLE {name} ALTER COLUMN {} {action}",

@@ -40,10 +40,25 @@ pub fn statements(change: &Change, table: Option<&Table>) -> Vec<String> {
             .into_iter()
             .chain(create_index(to, table))
             .collect(),
+        // NOT NULL is not kept on REAL, so that there is nothing to drop.
+        Change::DropNotNull(column) if column.sqlite_type != SqliteType::Real => {
+            rebuild(table, &column_names(table))
+        }
+        Change::DropConstraint {
+            in_sqlite: true, ..
+        } => rebuild(table, &column_names(table)),
+        Change::ReplaceTable { from, .. } => {
+            let mut statements = vec![format!("DROP TABLE {}", quote_ident(&from.sqlite_name))];
+            statements.extend(schema(std::slice::from_ref(table)));
+            statements
+        }
         Change::CreateType(_)
         | Change::AddEnumValue { .. }
         | Change::SetDefault(_)
         | Change::DropDefault(_)
+        | Change::DropNotNull(_)
+        | Change::DropConstraint { .. }
+        | Change::WidenColumn { .. }
         | Change::ValidateConstraint(_) => Vec::new(),
     }
 }
@@ -237,6 +252,14 @@ pub fn rebuild(table: &Table, kept: &[String]) -> Vec<String> {
             .filter_map(|index| create_index(index, table)),
     );
     statements
+}
+
+fn column_names(table: &Table) -> Vec<String> {
+    table
+        .columns
+        .iter()
+        .map(|column| column.name.clone())
+        .collect()
 }
 
 /// All that SQLite knows of a column, the same in `CREATE TABLE` and in `ADD COLUMN`.

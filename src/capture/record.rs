@@ -1,0 +1,84 @@
+//! The records themselves: one DDL command per change, in the user's transaction.
+
+use electric_schema::change::Change;
+use electric_schema::dialect::{postgres, sqlite};
+use electric_schema::model::{Table, TypeDefinition, TypeKind};
+use electric_schema::{hash, op};
+
+use crate::error::Error;
+use crate::pg::{hook, locks, xact};
+use crate::{store, version};
+
+/// Writes one DDL command. Call it under the migration lock; `table` is the table that results.
+pub fn one(change: &Change, relation: &str, table: Option<&Table>) -> Result<(), Error> {
+    again(change, relation, table, false)
+}
+
+/// Writes one DDL command that may make something `again` which replicas have kept from an earlier time.
+pub fn again(
+    change: &Change,
+    relation: &str,
+    table: Option<&Table>,
+    again: bool,
+) -> Result<(), Error> {
+    locks::migrations();
+    let op = op::op(change, table)?;
+    let mut postgres = postgres::statements(change, table);
+    if again {
+        postgres.insert(0, drop_what_was_kept(change, table));
+    }
+    let migration_id = version::migration()?;
+    let (last, previous) = store::commands::last()?;
+    store::commands::insert(&store::Command {
+        id: last + 1,
+        migration_id,
+        command: change.command(),
+        relation,
+        query: &query(change).unwrap_or_default(),
+        postgres: &postgres,
+        sqlite: &sqlite::statements(change, table),
+        op: &hash::canonical_json(&op),
+        hash: &hash::next(&previous, &op),
+    })?;
+    xact::command_counter_increment();
+    Ok(())
+}
+
+/// The statement that made the change: a call of a function of ours, or the utility statement that runs.
+fn query(change: &Change) -> Option<String> {
+    match change {
+        Change::CreateTable { .. } | Change::DisableTable => hook::calling_text(),
+        _ => hook::statement_text(),
+    }
+}
+
+/// A table that was disabled stays on Postgres replicas as it was then. Enabled again it comes with all its rows, so
+/// the old one must make way.
+fn drop_what_was_kept(change: &Change, table: Option<&Table>) -> String {
+    use electric_schema::names::qualified_quoted;
+    match (change, table) {
+        (
+            Change::CreateType(TypeDefinition {
+                schema, name, kind, ..
+            }),
+            _,
+        ) => {
+            let what = if *kind == TypeKind::Domain {
+                "DOMAIN"
+            } else {
+                "TYPE"
+            };
+            format!(
+                "DROP {what} IF EXISTS {} CASCADE",
+                qualified_quoted(schema, name)
+            )
+        }
+        (_, Some(table)) => {
+            format!(
+                "DROP TABLE IF EXISTS {} CASCADE",
+                qualified_quoted(&table.schema, &table.name)
+            )
+        }
+        _ => String::new(),
+    }
+}

@@ -1,0 +1,71 @@
+//! The emergency exit, `electric.policy = unrestricted`: what replicas cannot follow is recorded so that they make the
+//! table anew, or drop it.
+
+use electric_schema::change::Change;
+use pgrx::pg_sys;
+
+use super::tables::Compared;
+use super::{record, tables, types};
+use crate::api::enable;
+use crate::error::Error;
+use crate::pg::{relation, xact};
+use crate::watch::{self, Watch};
+use crate::{catalog, store};
+
+/// A table was dropped.
+pub fn dropped(id: pg_sys::Oid) -> Result<(), Error> {
+    let Some(recorded) = store::shapes::shape(id)? else {
+        return Ok(());
+    };
+    record::one(
+        &Change::DisableTable,
+        &recorded.qualified_name(),
+        Some(&recorded),
+    )?;
+    enable::forget(id, &recorded)?;
+    watch::changed();
+    Ok(())
+}
+
+/// A table changed in a way that only its whole new shape can say.
+pub(super) fn table(id: pg_sys::Oid, compared: Compared, watch: &Watch) -> Result<(), Error> {
+    let Compared {
+        recorded, actual, ..
+    } = compared;
+    for type_id in &actual.types {
+        types::use_type(*type_id)?;
+    }
+    enable::release_names(&recorded)?;
+    let actual = enable::ready(id, actual, watch)?;
+    let mut referencing = Vec::new();
+    let others = relation::referencing(id);
+    for (other, key) in others
+        .iter()
+        .filter(|(other, _)| *other != id && watch.has(*other))
+    {
+        if let Some(read) = catalog::table(*other) {
+            let name = read.table.qualified_name();
+            let keys = read
+                .table
+                .foreign_keys
+                .into_iter()
+                .filter(|k| k.name == *key);
+            referencing.extend(keys.map(|key| (name.clone(), key)));
+        }
+    }
+    let change = Change::ReplaceTable {
+        from: Box::new(recorded),
+        referencing,
+    };
+    record::one(&change, &actual.table.qualified_name(), Some(&actual.table))?;
+    store::shapes::update(id, &actual.table, &actual.identity)?;
+    xact::command_counter_increment();
+    // Keys of other tables say the name of this one, or of its columns.
+    for (other, _) in others
+        .into_iter()
+        .filter(|(other, _)| *other != id && watch.has(*other))
+    {
+        tables::touched(other, watch)?;
+    }
+    Ok(())
+}

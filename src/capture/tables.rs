@@ -1,0 +1,235 @@
+//! Electrified tables that a command touched: their recorded shape, the catalog's, and what lies between.
+
+use std::collections::BTreeMap;
+
+use electric_schema::change::Change;
+use electric_schema::dialect::sqlite;
+use electric_schema::diff::{self, NewColumn};
+use electric_schema::identity::Ids;
+use electric_schema::model::{Index, Table};
+use electric_schema::policy::Policy;
+use electric_schema::refusal::{self, Refusal};
+use pgrx::pg_sys;
+
+use super::{record, replace, types};
+use crate::catalog::{self, Actual};
+use crate::error::Error;
+use crate::pg::{locks, relation, xact};
+use crate::settings;
+use crate::store;
+use crate::store::Recorded;
+use crate::watch::Watch;
+
+/// What is recorded of a table and what the catalog has, made comparable.
+pub(super) struct Compared {
+    pub(super) recorded: Table,
+    identity: Ids,
+    pub(super) actual: Actual,
+    successors: Option<BTreeMap<String, String>>,
+}
+
+/// Reads both; `None` if the table is not electrified any more. An error if it is gone.
+fn compare(id: pg_sys::Oid) -> Result<Option<Compared>, Error> {
+    let Some(Recorded {
+        table: mut recorded,
+        identity,
+    }) = store::shapes::get(id)?
+    else {
+        return Ok(None);
+    };
+    let Some(actual) = catalog::table(id) else {
+        return Err(refusal::drop_table(&recorded).into());
+    };
+    identity.refresh(&actual.identity, &mut recorded, &actual.table);
+    let successors = identity.successors(&actual.identity);
+    Ok(Some(Compared {
+        recorded,
+        identity,
+        actual,
+        successors,
+    }))
+}
+
+impl Compared {
+    fn changes(
+        &self,
+        new_columns: &BTreeMap<String, NewColumn>,
+        policy: Policy,
+    ) -> Result<Vec<Change>, Refusal> {
+        let Compared {
+            recorded,
+            identity,
+            actual,
+            successors,
+        } = self;
+        if actual.class.persistence != b'p' {
+            return Err(refusal::set_unlogged(recorded));
+        }
+        if identity.changed_parents(&actual.identity) {
+            return Err(refusal::change_parents(recorded));
+        }
+        diff::diff(
+            recorded,
+            &actual.table,
+            new_columns,
+            successors.as_ref(),
+            policy,
+        )
+    }
+}
+
+/// Records or refuses what happened to an electrified table.
+pub fn touched(id: pg_sys::Oid, watch: &Watch) -> Result<(), Error> {
+    let unchanged = compare(id).is_ok_and(|compared| {
+        compared.is_none_or(|compared| {
+            compared
+                .changes(&BTreeMap::new(), Policy::Additive)
+                .is_ok_and(|changes| changes.is_empty())
+        })
+    });
+    if unchanged {
+        return Ok(());
+    }
+    // Another transaction may have changed the table and recorded that after the catalog was read: with the lock,
+    // what is read belongs together.
+    locks::migrations();
+    let (policy, unrestricted) = settings::effective_policy();
+    let compared = match compare(id) {
+        Ok(Some(compared)) => compared,
+        Ok(None) => return Ok(()),
+        Err(_) if unrestricted => return replace::dropped(id),
+        Err(refused) => return Err(refused),
+    };
+    let new_columns = new_columns(id, &compared.recorded, &compared.actual);
+    let changes = match compared.changes(&new_columns, policy) {
+        Ok(changes) if changes.is_empty() => return Ok(()),
+        Ok(changes) => changes,
+        Err(_) if unrestricted => return replace::table(id, compared, watch),
+        Err(refused) => return Err(refused.into()),
+    };
+    let Compared {
+        recorded: mut table,
+        actual,
+        ..
+    } = compared;
+    for type_id in &actual.types {
+        types::use_type(*type_id)?;
+    }
+    for change in changes {
+        let change = settle(change, id, &table, &actual, watch)?;
+        diff::apply(&mut table, &change);
+        record::one(&change, &table.qualified_name(), Some(&table))?;
+    }
+    store::shapes::update(id, &table, &actual.identity)?;
+    xact::command_counter_increment();
+    Ok(())
+}
+
+/// Records a table as replaced, whatever its shape: something that no shape shows happened to it.
+pub fn replaced(id: pg_sys::Oid, watch: &Watch) -> Result<(), Error> {
+    locks::migrations();
+    match compare(id)? {
+        Some(compared) => replace::table(id, compared, watch),
+        None => Ok(()),
+    }
+}
+
+fn new_columns(id: pg_sys::Oid, recorded: &Table, actual: &Actual) -> BTreeMap<String, NewColumn> {
+    actual
+        .table
+        .columns
+        .iter()
+        .filter(|column| recorded.column(&column.name).is_none())
+        .map(|column| (column.name.clone(), catalog::new_column(id, actual, column)))
+        .collect()
+}
+
+/// Fills in what SQLite replicas fix for good when something is made, and looks after names there.
+fn settle(
+    mut change: Change,
+    id: pg_sys::Oid,
+    table: &Table,
+    actual: &Actual,
+    watch: &Watch,
+) -> Result<Change, Error> {
+    match &mut change {
+        Change::AddColumn {
+            column,
+            existing_value,
+            foreign_keys,
+            ..
+        } => {
+            sqlite::fix_column(column, existing_value.as_deref()).map_err(unreadable)?;
+            let mut after = table.clone();
+            after.columns.push(column.clone());
+            for key in foreign_keys.iter_mut() {
+                let target = actual.referenced.get(&key.name).copied().unwrap_or(id);
+                if !watch.has(target) {
+                    return Err(refusal::reference_to_unelectrified(
+                        table,
+                        &key.name,
+                        &key.references.schema,
+                        &key.references.table,
+                    )
+                    .into());
+                }
+                let referenced = if target == id {
+                    Some(after.clone())
+                } else {
+                    store::shapes::shape(target)?
+                };
+                key.sqlite = referenced.is_some_and(|referenced| {
+                    sqlite::keeps_foreign_key(key, &after, &referenced, is_partitioned(target))
+                });
+            }
+        }
+        Change::CreateIndex(index) => name_index(index, id, table)?,
+        Change::DropIndex(index) => {
+            // The diff speaks of the index as recorded, with its name.
+            if let Some(name) = &index.sqlite_name {
+                store::sqlite_names::release(name)?;
+            }
+        }
+        Change::RenameIndex { from, to } => {
+            if let Some(name) = &from.sqlite_name {
+                store::sqlite_names::release(name)?;
+                xact::command_counter_increment();
+            }
+            name_index(to, id, table)?;
+        }
+        _ => {}
+    }
+    Ok(change)
+}
+
+/// Whether the table is a partitioned one.
+pub fn is_partitioned(id: pg_sys::Oid) -> bool {
+    relation::class(id).is_some_and(|class| class.kind == b'p')
+}
+
+/// A value in a form that its own type does not print.
+pub fn unreadable(error: electric_schema::value::ValueError) -> Error {
+    Error::internal(format!("a default has no form for SQLite: {error}"))
+}
+
+/// Gives an index its name in SQLite, if it can be said there: its own, or with a suffix where that is taken.
+pub fn name_index(index: &mut Index, id: pg_sys::Oid, table: &Table) -> Result<(), Error> {
+    index.sqlite_name = None;
+    if !sqlite::can_say_index(index, table) {
+        return Ok(());
+    }
+    let mut base = electric_schema::names::sqlite_name(&table.schema, &index.name);
+    if electric_schema::names::is_owned_by_sqlite(&base) {
+        base.insert(0, '_');
+    }
+    let mut name = base.clone();
+    let mut suffix = 2;
+    while store::sqlite_names::holder(&name)?.is_some() {
+        name = format!("{base}_{suffix}");
+        suffix += 1;
+    }
+    store::sqlite_names::take(&name, id)?;
+    xact::command_counter_increment();
+    index.sqlite_name = Some(name);
+    Ok(())
+}
