@@ -23,6 +23,14 @@ CREATE FUNCTION electric.on_command_end() RETURNS event_trigger
     LANGUAGE c AS 'MODULE_PATHNAME', 'electric_on_command_end';
 COMMENT ON FUNCTION electric.on_command_end() IS 'Compares what a command touched with what is recorded, and records or refuses it';
 
+CREATE FUNCTION electric.on_table_rewrite() RETURNS event_trigger
+    LANGUAGE c AS 'MODULE_PATHNAME', 'electric_on_table_rewrite';
+COMMENT ON FUNCTION electric.on_table_rewrite() IS 'Refuses to rewrite rows that replicas hold';
+
+CREATE EVENT TRIGGER electric_table_rewrite ON table_rewrite EXECUTE FUNCTION electric.on_table_rewrite();
+ALTER EVENT TRIGGER electric_table_rewrite ENABLE ALWAYS;
+COMMENT ON EVENT TRIGGER electric_table_rewrite IS 'Electric: refuses to rewrite rows that replicas hold';
+
 CREATE EVENT TRIGGER electric_command_start ON ddl_command_start EXECUTE FUNCTION electric.on_command_start();
 CREATE EVENT TRIGGER electric_command_end ON ddl_command_end EXECUTE FUNCTION electric.on_command_end();
 ALTER EVENT TRIGGER electric_command_start ENABLE ALWAYS;

@@ -7,8 +7,9 @@ use pgrx::pg_sys;
 use crate::error::Error;
 use crate::pg::event::Event;
 use crate::pg::touched::Touched;
-use crate::pg::tree::Target;
+use crate::pg::tree::{Action, Statement};
 use crate::pg::{locks, names, relation, session, spi, touched};
+use crate::precheck;
 use crate::watch::{self, Watch};
 
 pub mod record;
@@ -16,19 +17,45 @@ mod replace;
 pub mod tables;
 pub mod types;
 
-/// A command begins. One that will migrate a table waits for other migrations now, before it locks the table: else
-/// rows of the table would have to wait with it, and two that lock tables first could wait for each other.
-pub fn command_starts(event: &Event) -> Result<(), Error> {
+/// A command begins. What its parse tree shows to be refused is refused now. One that will migrate a table waits for
+/// other migrations now, before it locks the table: else rows of the table would have to wait with it, and two that
+/// lock tables first could wait for each other.
+pub fn command_starts(statement: &Statement) -> Result<(), Error> {
     let watch = watch::current()?;
-    if !watch.is_empty()
-        && event
-            .migrated()
-            .into_iter()
-            .any(|target| watch.watches(target))
-    {
+    precheck::refuse(statement, &watch)?;
+    if !watch.is_empty() && migrates(statement, &watch) {
         locks::migrations();
     }
     Ok(())
+}
+
+/// Whether the statement will change the shape of an electrified table or the labels of an enum in use. Commands that
+/// commit in between (CONCURRENTLY) could not keep the lock.
+fn migrates(statement: &Statement, watch: &Watch) -> bool {
+    match statement {
+        Statement::AlterTable { relation, actions } => {
+            watch.watches(*relation)
+                && actions.iter().any(|action| {
+                    !matches!(
+                        action,
+                        Action::Harmless | Action::Attach(_) | Action::Detach(_)
+                    )
+                })
+        }
+        Statement::CreateIndex {
+            relation,
+            concurrently,
+        } => !concurrently && watch.watches(*relation),
+        Statement::RenameRelation { relation, .. } | Statement::RenameColumn { relation, .. } => {
+            watch.watches(*relation)
+        }
+        Statement::DropRelations {
+            relations,
+            concurrently,
+        } => !concurrently && relations.iter().any(|id| watch.watches(*id)),
+        Statement::AddLabel(id) => watch.uses(*id),
+        _ => false,
+    }
 }
 
 /// A command ended; `event` tells which, where an event trigger does.
@@ -42,8 +69,12 @@ pub fn command_ended(event: Option<Event>) -> Result<(), Error> {
         return Ok(());
     }
     // Where the first command of a backend loads the library, nothing could be kept over the commits inside it.
-    if let Some(Target::Relation(id)) = event.and_then(|event| event.indexed_concurrently()) {
-        touched.relations.push(id);
+    if let Some(Statement::CreateIndex {
+        relation,
+        concurrently: true,
+    }) = event.map(|event| event.statement())
+    {
+        touched.relations.push(relation);
     }
     changed(&touched, &watch)
 }

@@ -6,8 +6,8 @@ use electric_schema::dialect::types::sqlite_type;
 use electric_schema::diff::NewColumn;
 use electric_schema::identity::Ids;
 use electric_schema::model::{
-    Action, Column, Constraint, Extension, ForeignKey, Identity, Index, References, SqliteType,
-    Table,
+    Action, Column, ColumnType, Constraint, Extension, ForeignKey, Identity, Index, References,
+    SqliteType, Table,
 };
 use electric_schema::names;
 use pgrx::pg_sys;
@@ -78,6 +78,11 @@ pub fn new_column(id: pg_sys::Oid, actual: &Actual, column: &Column) -> NewColum
         }))
     });
     facts
+}
+
+/// Whether no replica can hold values of the type.
+pub fn is_unsupported(data_type: &ColumnType) -> bool {
+    sqlite_type(data_type).is_none()
 }
 
 /// The value that the server keeps for rows made before the column; of a partitioned table, its partitions keep it.

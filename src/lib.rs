@@ -14,6 +14,7 @@ mod capture;
 mod catalog;
 mod error;
 mod pg;
+mod precheck;
 mod publication;
 mod settings;
 mod store;

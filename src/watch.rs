@@ -8,7 +8,6 @@ use pgrx::pg_sys;
 
 use crate::error::Error;
 use crate::pg::touched::{self, Touched};
-use crate::pg::tree::Target;
 use crate::pg::{compat, names, relation, types};
 use crate::store;
 
@@ -88,14 +87,14 @@ impl Watch {
         self.tables.contains(&table.to_u32())
     }
 
-    /// Whether the target is an electrified table, an index of one, or a type that one uses.
-    pub fn watches(&self, target: Target) -> bool {
-        match target {
-            Target::Relation(id) => {
-                self.has(id) || relation::table_of_index(id).is_some_and(|table| self.has(table))
-            }
-            Target::Type(id) => self.types.iter().any(|watched| watched.id == id),
-        }
+    /// Whether the relation is an electrified table or an index of one.
+    pub fn watches(&self, id: pg_sys::Oid) -> bool {
+        self.has(id) || relation::table_of_index(id).is_some_and(|table| self.has(table))
+    }
+
+    /// Whether an electrified table uses the type.
+    pub fn uses(&self, id: pg_sys::Oid) -> bool {
+        self.types.iter().any(|of| of.id == id)
     }
 
     /// The electrified tables among what was touched, itself or by an index, each once, in the order of touching.

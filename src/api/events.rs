@@ -1,10 +1,13 @@
 //! The trigger functions: capture, and the protection of history.
 
+use pgrx::pg_sys;
+
 use crate::error::{Error, SqlState};
 use crate::pg::entry::{self, Call, Datum, void};
-use crate::pg::{names, session, touched};
+use crate::pg::tree::Statement;
+use crate::pg::{event, names, session, touched};
 use crate::settings::{POLICY, Policy};
-use crate::{capture, settings};
+use crate::{capture, precheck, settings, watch};
 
 /// Whether this is a moment at which capture has nothing to do: a standby, pg_upgrade, our own scripts.
 fn idle() -> bool {
@@ -12,8 +15,9 @@ fn idle() -> bool {
 }
 
 /// A command begins that fires no event trigger; the utility hook calls this in its stead.
-pub fn utility_starts() -> Result<Datum, Error> {
+pub fn utility_starts(statement: &Statement) -> Result<Datum, Error> {
     if !idle() {
+        capture::command_starts(statement)?;
         touched::command_starts(false);
     }
     Ok(void())
@@ -36,10 +40,16 @@ pub fn on_command_start(call: &Call) -> Result<Datum, Error> {
     let Some(event) = call.event() else {
         return Ok(void());
     };
+    let statement = event.statement();
     if !ours {
-        capture::command_starts(&event)?;
+        capture::command_starts(&statement)?;
     }
-    if !event.drops_extension("electric") {
+    let Statement::DropExtensions(names) = statement else {
+        touched::command_starts(ours);
+        return Ok(void());
+    };
+    // Where the extension itself goes, its trigger for the end of the command goes with it.
+    if !names.iter().any(|name| name == "electric") {
         touched::command_starts(ours);
     } else {
         let publication = settings::publication();
@@ -60,6 +70,18 @@ pub fn on_command_start(call: &Call) -> Result<Datum, Error> {
 pub fn on_command_end(call: &Call) -> Result<Datum, Error> {
     if !idle() {
         capture::command_ended(call.event())?;
+    }
+    Ok(void())
+}
+
+/// `table_rewrite`: rows of an electrified table must not get other values unheard.
+pub fn on_table_rewrite(_call: &Call) -> Result<Datum, Error> {
+    const COLUMN_REWRITE: i32 = pg_sys::AT_REWRITE_COLUMN_REWRITE as i32;
+    if !idle()
+        && !super::at_work()
+        && let Some((table, reason)) = event::rewritten()
+    {
+        precheck::rewrite(table, reason & COLUMN_REWRITE != 0, &*watch::current()?)?;
     }
     Ok(void())
 }

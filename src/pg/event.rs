@@ -1,8 +1,8 @@
 //! What an event trigger is called about.
 
-use std::ffi::CStr;
-
 use pgrx::pg_sys;
+
+use super::tree::Statement;
 
 /// An event of the server's DDL machinery.
 pub struct Event {
@@ -27,37 +27,23 @@ impl Event {
         }
     }
 
-    /// The tables and types that the command would migrate.
-    pub fn migrated(&self) -> Vec<super::tree::Target> {
+    /// What the command does, by its parse tree.
+    pub fn statement(&self) -> Statement {
         // SAFETY: the parse tree belongs to the running command.
-        unsafe { super::tree::migrated((*self.data).parsetree) }
+        unsafe { Statement::read((*self.data).parsetree) }
     }
+}
 
-    /// The table that CREATE INDEX CONCURRENTLY is about.
-    pub fn indexed_concurrently(&self) -> Option<super::tree::Target> {
-        // SAFETY: the parse tree belongs to the running command.
-        unsafe { super::tree::indexed_concurrently((*self.data).parsetree) }
-    }
-
-    /// Whether the command drops this extension.
-    pub fn drops_extension(&self, name: &str) -> bool {
-        // SAFETY: the parse tree belongs to the running command; DROP EXTENSION lists its names as String nodes.
-        unsafe {
-            let tree = (*self.data).parsetree;
-            if tree.is_null() || !pgrx::is_a(tree, pg_sys::NodeTag::T_DropStmt) {
-                return false;
-            }
-            let statement: *mut pg_sys::DropStmt = tree.cast();
-            if (*statement).removeType != pg_sys::ObjectType::OBJECT_EXTENSION
-                || (*statement).objects.is_null()
-            {
-                return false;
-            }
-            let objects = (*statement).objects;
-            (0..(*objects).length as usize).any(|i| {
-                let node: *mut pg_sys::String = (*(*objects).elements.add(i)).ptr_value.cast();
-                CStr::from_ptr((*node).sval).to_bytes() == name.as_bytes()
-            })
-        }
+/// The table that is about to be rewritten, and why (`AT_REWRITE_…` of the server); inside a `table_rewrite` trigger.
+pub fn rewritten() -> Option<(pg_sys::Oid, i32)> {
+    // SAFETY: both raise an error outside such a trigger.
+    unsafe {
+        let table = pgrx::direct_function_call::<pg_sys::Oid>(
+            pg_sys::pg_event_trigger_table_rewrite_oid,
+            &[],
+        )?;
+        let reason =
+            pgrx::direct_function_call::<i32>(pg_sys::pg_event_trigger_table_rewrite_reason, &[])?;
+        Some((table, reason))
     }
 }

@@ -34,6 +34,11 @@ entry!(
     api::events::on_command_end
 );
 entry!(
+    electric_on_table_rewrite,
+    pg_finfo_electric_on_table_rewrite,
+    api::events::on_table_rewrite
+);
+entry!(
     electric_protect_history,
     pg_finfo_electric_protect_history,
     api::events::protect_history

@@ -155,6 +155,24 @@ pub fn scan<T>(
     found
 }
 
+/// Whether the table itself holds a row that is visible now.
+pub fn has_rows(relation: pg_sys::Oid) -> bool {
+    // SAFETY: the snapshot is registered as long as the scan lasts; the slot is of the table's kind.
+    unsafe {
+        let table = pg_sys::table_open(relation, pg_sys::AccessShareLock as i32);
+        let snapshot = pg_sys::RegisterSnapshot(pg_sys::GetLatestSnapshot());
+        let scan = pg_sys::table_beginscan(table, snapshot, 0, std::ptr::null_mut());
+        let slot = pg_sys::table_slot_create(table, std::ptr::null_mut());
+        let found =
+            pg_sys::table_scan_getnextslot(scan, pg_sys::ScanDirection::ForwardScanDirection, slot);
+        pg_sys::ExecDropSingleTupleTableSlot(slot);
+        pg_sys::table_endscan(scan);
+        pg_sys::UnregisterSnapshot(snapshot);
+        pg_sys::table_close(table, pg_sys::NoLock as i32);
+        found
+    }
+}
+
 /// The row that comes last in the index.
 pub fn last<T>(relation: pg_sys::Oid, index: pg_sys::Oid, of: impl FnOnce(&Row) -> T) -> Option<T> {
     let mut of = Some(of);

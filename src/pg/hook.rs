@@ -9,6 +9,7 @@ use std::ffi::{CStr, c_char};
 use pgrx::pg_sys;
 
 use super::entry;
+use super::tree;
 
 /// A statement that a frame of the hook runs, and the subtransaction it began in.
 #[derive(Clone, Copy)]
@@ -103,7 +104,9 @@ unsafe extern "C-unwind" fn process_utility(
         }
         let watched = has_no_event_trigger(pstmt);
         if watched {
-            entry::finish(entry::guarded(crate::api::events::utility_starts));
+            entry::finish(entry::guarded(|| {
+                crate::api::events::utility_starts(&tree::Statement::read((*pstmt).utilityStmt))
+            }));
         }
         match PREVIOUS.0.get() {
             Some(previous) => previous(
@@ -134,10 +137,12 @@ unsafe extern "C-unwind" fn process_utility(
     }
 }
 
-/// Commands that can change a shape but fire no event trigger: REINDEX makes an invalid index valid.
+/// Commands that fire no event trigger but concern replicas: REINDEX makes an invalid index valid, TRUNCATE of a
+/// partition takes rows away.
 unsafe fn has_no_event_trigger(pstmt: *const pg_sys::PlannedStmt) -> bool {
     // SAFETY: the caller passes the statement that runs; utility statements have a node.
-    unsafe { (*(*pstmt).utilityStmt).type_ == pg_sys::NodeTag::T_ReindexStmt }
+    let tag = unsafe { (*(*pstmt).utilityStmt).type_ };
+    tag == pg_sys::NodeTag::T_ReindexStmt || tag == pg_sys::NodeTag::T_TruncateStmt
 }
 
 /// The text of the statement that called a function of ours, alone, as it was issued.

@@ -96,6 +96,12 @@ fn extension_row(extension: pg_sys::Oid, column: u32) -> pg_sys::Oid {
     .unwrap_or(pg_sys::Oid::INVALID)
 }
 
+/// Whether the relation is one of the extension's own.
+pub fn is_own_relation(id: pg_sys::Oid) -> bool {
+    // SAFETY: looks up a system cache.
+    unsafe { pg_sys::get_rel_namespace(id) == schema_id(c"electric") }
+}
+
 /// The role's name.
 pub fn role_name(id: pg_sys::Oid) -> String {
     // SAFETY: looks up a system cache; the result is a copy.

@@ -89,6 +89,15 @@ pub fn root_of_partition(relation: pg_sys::Oid) -> Option<pg_sys::Oid> {
     root
 }
 
+/// Whether a table holds a row that is visible now, in itself or in its partitions.
+pub fn has_rows(relation: pg_sys::Oid) -> bool {
+    let mut tables = descendants(relation);
+    tables.push(relation);
+    tables
+        .into_iter()
+        .any(|table| class(table).is_some_and(|class| class.kind == b'r') && heap::has_rows(table))
+}
+
 /// One end of a dependency.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Dependency {

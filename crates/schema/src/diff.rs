@@ -203,10 +203,7 @@ fn allow_column(
     if !column.nullable && facts.existing_value.is_none() {
         return Err(refusal::add_not_null_column(recorded, name, type_sql));
     }
-    let folded = crate::names::sqlite_fold(name);
-    let collides =
-        |other: &&Column| other.name != name && crate::names::sqlite_fold(&other.name) == folded;
-    if let Some(other) = actual.columns.iter().find(collides) {
+    if let Some(other) = colliding_name(actual, name) {
         return Err(refusal::add_colliding_column(recorded, name, &other.name));
     }
     Ok(())
@@ -472,6 +469,14 @@ pub fn fix_table(table: &mut Table) -> Result<(), ValueError> {
         crate::dialect::sqlite::fix_column(column, value.as_deref())?;
     }
     Ok(())
+}
+
+/// The column of another name that SQLite could not tell from one of this name.
+pub fn colliding_name<'a>(table: &'a Table, name: &str) -> Option<&'a Column> {
+    let folded = crate::names::sqlite_fold(name);
+    let collides =
+        |other: &&Column| other.name != name && crate::names::sqlite_fold(&other.name) == folded;
+    table.columns.iter().find(collides)
 }
 
 /// A column that SQLite could not tell from another of the same table, with that other one.

@@ -410,6 +410,16 @@ pub fn change_parents(table: &Table) -> Refusal {
     )
 }
 
+/// REPLICA IDENTITY that says less than is asked for.
+pub fn weaken_replica_identity(table: &Table) -> Refusal {
+    Refusal::of_table(
+        table,
+        "weaken the replica identity of",
+        "Consumers need of old rows what electric.replica_identity says.",
+        "With SET electric.replica_identity = 'default' the primary key is enough.",
+    )
+}
+
 /// SET UNLOGGED.
 pub fn set_unlogged(table: &Table) -> Refusal {
     Refusal::of_table(
@@ -418,6 +428,89 @@ pub fn set_unlogged(table: &Table) -> Refusal {
         "Changes to unlogged tables are not replicated.",
         disable_first(table),
     )
+}
+
+/// ALTER COLUMN TYPE … USING, or anything else that writes all rows anew.
+pub fn rewrite(table: &Table) -> Refusal {
+    Refusal::of_table(
+        table,
+        "rewrite the rows of",
+        "Replicas would keep the rows as they were, because a rewrite sends none.",
+        format!(
+            "Change the values with UPDATE, which replicas follow: UPDATE {} SET …;",
+            qualified(&table.schema, &table.name)
+        ),
+    )
+}
+
+/// DROP, DETACH, TRUNCATE or ATTACH of a partition that holds rows.
+pub fn partition_with_rows(table: &Table, schema: &str, name: &str, action: &str) -> Refusal {
+    let partition = qualified(schema, name);
+    let hint = if action == "attach" {
+        format!(
+            "Attach it empty, then insert the rows: INSERT INTO {} SELECT …;",
+            table.qualified_name()
+        )
+    } else {
+        format!("Delete the rows first, which replicas follow: DELETE FROM {partition};")
+    };
+    Refusal {
+        message: format!(
+            "cannot {action} partition {} of electrified table {} while it holds rows",
+            shown(schema, name),
+            shown(&table.schema, &table.name)
+        ),
+        detail: "Its rows would come or go without replicas hearing of it.".to_owned(),
+        hint,
+        schema: Some(table.schema.clone()),
+        table: Some(table.name.clone()),
+        column: None,
+        datatype: None,
+        constraint: None,
+    }
+}
+
+/// ALTER, RENAME or DROP of the publication while tables are electrified.
+pub fn change_publication(name: &str, action: &str) -> Refusal {
+    Refusal {
+        message: format!("cannot {action} publication \"{name}\", which carries electrified tables"),
+        detail: "Replicas follow it; what leaves it is gone for them without a word.".to_owned(),
+        hint: "electric.enable and electric.disable add and remove tables; another publication can be made for other ends."
+            .to_owned(),
+        schema: None,
+        table: None,
+        column: None,
+        datatype: None,
+        constraint: None,
+    }
+}
+
+/// A change of a table of the extension.
+pub fn change_own_object(name: &str) -> Refusal {
+    Refusal {
+        message: format!("cannot change \"electric.{name}\""),
+        detail: "The tables of the extension are written by the extension alone, and replicas rely on their shape.".to_owned(),
+        hint: "A view over them can have any shape: CREATE VIEW … AS SELECT … FROM electric.…;".to_owned(),
+        schema: Some("electric".to_owned()),
+        table: Some(name.to_owned()),
+        column: None,
+        datatype: None,
+        constraint: None,
+    }
+}
+
+/// RENAME of the schema of the extension.
+pub fn change_own_schema() -> Refusal {
+    Refusal {
+        message: "cannot rename schema \"electric\"".to_owned(),
+        detail: "The extension, and every replica, finds its tables there.".to_owned(),
+        hint: "DROP EXTENSION electric removes it.".to_owned(),
+        schema: Some("electric".to_owned()),
+        table: None,
+        column: None,
+        datatype: None,
+        constraint: None,
+    }
 }
 
 /// Whatever else changes a shape.

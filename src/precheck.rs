@@ -1,0 +1,328 @@
+//! Early refusals, from the parse tree: what would be refused by its effect is refused before a table is locked or
+//! rewritten, with the same error; and what leaves no effect to compare is refused here alone.
+//!
+//! Where the parse tree is not enough, the effect decides ([`crate::capture`]).
+
+use electric_schema::diff;
+use electric_schema::model::Table;
+use electric_schema::policy::{Policy, widens};
+use electric_schema::refusal::{self, Refusal};
+use pgrx::pg_sys;
+
+use crate::error::Error;
+use crate::pg::tree::{Action, AddedColumn, Statement};
+use crate::pg::{names, relation, session, types};
+use crate::watch::Watch;
+use crate::{catalog, settings, store};
+
+/// Refuses the statement if its parse tree shows that it must be.
+pub fn refuse(statement: &Statement, watch: &Watch) -> Result<(), Error> {
+    let (policy, unrestricted) = settings::effective_policy();
+    if unrestricted {
+        return Ok(());
+    }
+    own_objects(statement)?;
+    if watch.is_empty() {
+        return Ok(());
+    }
+    match statement {
+        Statement::AlterTable { relation, actions } => {
+            if let Some(table) = electrified(*relation, watch)? {
+                alter(&table, actions, policy)?;
+            }
+            partitions(*relation, actions, watch)
+        }
+        Statement::RenameRelation { relation, to } => {
+            let table = electrified(*relation, watch)?;
+            table.map_or(
+                Ok(()),
+                |table| Err(refusal::rename_table(&table, to).into()),
+            )
+        }
+        Statement::RenameColumn {
+            relation,
+            column,
+            to,
+        } => match electrified(*relation, watch)? {
+            Some(table) => match table.column(column) {
+                Some(found) => {
+                    let type_sql = &found.data_type.sql;
+                    Err(refusal::rename_column(&table, column, to, type_sql).into())
+                }
+                None => Ok(()),
+            },
+            None => Ok(()),
+        },
+        Statement::RenameConstraint {
+            relation,
+            constraint,
+        } => match electrified(*relation, watch)? {
+            Some(table) if has_constraint(&table, constraint) => {
+                Err(refusal::rename_constraint(&table, constraint).into())
+            }
+            _ => Ok(()),
+        },
+        Statement::MoveRelation { relation, schema } => match electrified(*relation, watch)? {
+            Some(table) if table.schema != *schema => {
+                Err(refusal::move_table(&table, schema).into())
+            }
+            _ => Ok(()),
+        },
+        Statement::DropRelations { relations, .. } => {
+            for &id in relations {
+                if let Some(table) = electrified(id, watch)? {
+                    return Err(refusal::drop_table(&table).into());
+                }
+                rows_of_partition(id, watch, "drop")?;
+            }
+            Ok(())
+        }
+        Statement::Truncate(relations) => {
+            let roots: Vec<pg_sys::Oid> = relations
+                .iter()
+                .copied()
+                .filter(|id| watch.has(*id))
+                .collect();
+            for &id in relations {
+                // A partition that goes with its root is truncated on replicas too.
+                if relation::root_of_partition(id).is_some_and(|root| !roots.contains(&root)) {
+                    rows_of_partition(id, watch, "truncate")?;
+                }
+            }
+            Ok(())
+        }
+        Statement::ChangeType(id, action) if watch.uses(*id) => match store::types::get(*id)? {
+            Some((recorded, _)) => {
+                let (schema, name) = (&recorded.schema, &recorded.name);
+                Err(refusal::change_type_in_use(schema, name, action).into())
+            }
+            None => Ok(()),
+        },
+        Statement::ChangePublications(action, publications) => {
+            let ours = settings::publication();
+            if publications.contains(&ours) {
+                return Err(refusal::change_publication(&ours, action).into());
+            }
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The recorded shape, if the relation is an electrified table.
+fn electrified(id: pg_sys::Oid, watch: &Watch) -> Result<Option<Table>, Error> {
+    if watch.has(id) {
+        store::shapes::shape(id)
+    } else {
+        Ok(None)
+    }
+}
+
+fn has_constraint(table: &Table, name: &str) -> bool {
+    let constraints = table
+        .unique
+        .iter()
+        .chain(&table.checks)
+        .chain(&table.exclusions)
+        .chain(&table.primary_key_constraint);
+    constraints
+        .map(|c| &c.name)
+        .chain(table.foreign_keys.iter().map(|k| &k.name))
+        .any(|n| n == name)
+}
+
+fn alter(table: &Table, actions: &[Action], policy: Policy) -> Result<(), Refusal> {
+    let adds_columns = actions
+        .iter()
+        .any(|action| matches!(action, Action::AddColumn(_)));
+    for action in actions {
+        match action {
+            Action::DropColumn(name) if table.column(name).is_some() => {
+                return Err(refusal::drop_column(table, name));
+            }
+            Action::ChangeType { column, to, using } => {
+                change_type(table, column, *to, *using, policy)?
+            }
+            Action::SetNotNull(name) if table.column(name).is_some_and(|c| c.nullable) => {
+                return Err(refusal::set_not_null(table, name));
+            }
+            Action::DropNotNull(name)
+                if policy == Policy::Additive
+                    && !table.primary_key.contains(name)
+                    && table.column(name).is_some_and(|c| !c.nullable) =>
+            {
+                return Err(refusal::drop_not_null(table, name));
+            }
+            // One that concerns a column of the same statement alone is part of that column.
+            Action::AddConstraint(name) if !adds_columns => {
+                return Err(refusal::add_constraint(
+                    table,
+                    name.as_deref().unwrap_or("unnamed"),
+                ));
+            }
+            Action::DropConstraint(name) if has_constraint(table, name) => {
+                if table
+                    .primary_key_constraint
+                    .as_ref()
+                    .is_some_and(|key| key.name == *name)
+                {
+                    return Err(refusal::change_primary_key(table));
+                }
+                if policy == Policy::Additive {
+                    return Err(refusal::drop_constraint(table, name));
+                }
+            }
+            Action::ReplicaIdentity(letter) if is_weaker(*letter) => {
+                return Err(refusal::weaken_replica_identity(table));
+            }
+            Action::SetUnlogged => return Err(refusal::set_unlogged(table)),
+            Action::ChangeParents => return Err(refusal::change_parents(table)),
+            Action::AddColumn(column) => add_column(table, column)?,
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Whether old rows would say less than `electric.replica_identity` asks for. An index other than the primary key does
+/// not find rows on replicas.
+fn is_weaker(letter: u8) -> bool {
+    match settings::REPLICA_IDENTITY.get() {
+        settings::ReplicaIdentity::Full => letter != b'f',
+        settings::ReplicaIdentity::Default => letter != b'f' && letter != b'd',
+    }
+}
+
+/// USING may give every row another value although no shape shows it.
+fn change_type(
+    table: &Table,
+    column: &str,
+    to: Option<(pg_sys::Oid, i32)>,
+    using: bool,
+    policy: Policy,
+) -> Result<(), Refusal> {
+    let Some(found) = table.column(column) else {
+        return Ok(());
+    };
+    let to = to.and_then(|(id, modifier)| {
+        let dims = i32::try_from(found.data_type.array_dims).unwrap_or(0);
+        session::canonical(|| types::column_type(id, modifier, dims))
+    });
+    let Some(to) = to else { return Ok(()) };
+    let allowed =
+        to == found.data_type || (policy == Policy::Compatible && widens(&found.data_type, &to));
+    if allowed && !using {
+        return Ok(());
+    }
+    Err(refusal::change_type(table, column, &to.sql))
+}
+
+fn add_column(table: &Table, column: &AddedColumn) -> Result<(), Refusal> {
+    if column.if_not_exists && table.column(&column.name).is_some() {
+        return Ok(());
+    }
+    let data_type = column
+        .data_type
+        .and_then(|(id, modifier)| session::canonical(|| types::column_type(id, modifier, 0)));
+    let type_sql = data_type
+        .as_ref()
+        .map_or("integer", |found| found.sql.as_str());
+    let name = column.name.as_str();
+    if column.is_generated {
+        return Err(refusal::add_generated_column(table, name, type_sql));
+    }
+    if data_type.as_ref().is_some_and(catalog::is_unsupported) {
+        return Err(refusal::add_unsupported_column(table, name, type_sql));
+    }
+    if column.is_numbered {
+        return Err(refusal::add_volatile_column(table, name, type_sql));
+    }
+    if column.is_primary_key && table.primary_key.is_empty() {
+        return Err(refusal::change_primary_key(table));
+    }
+    // A domain may bring a default of its own.
+    let from_domain = column
+        .data_type
+        .is_some_and(|(id, _)| types::domain_base(id).is_some());
+    if column.not_null && !column.has_default && !from_domain {
+        return Err(refusal::add_not_null_column(table, name, type_sql));
+    }
+    if let Some(other) = diff::colliding_name(table, name) {
+        return Err(refusal::add_colliding_column(table, name, &other.name));
+    }
+    Ok(())
+}
+
+/// Rows that come or go with a partition are in no stream.
+fn partitions(relation: pg_sys::Oid, actions: &[Action], watch: &Watch) -> Result<(), Error> {
+    for action in actions {
+        match action {
+            Action::Detach(partition) => rows_of_partition(*partition, watch, "detach")?,
+            Action::Attach(partition) => {
+                if let Some(table) = electrified(*partition, watch)? {
+                    return Err(refusal::change_parents(&table).into());
+                }
+                let root = relation::root_of_partition(relation).unwrap_or(relation);
+                if watch.has(root) && relation::has_rows(*partition) {
+                    return Err(holds_rows(root, *partition, "attach")?);
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn rows_of_partition(id: pg_sys::Oid, watch: &Watch, action: &str) -> Result<(), Error> {
+    match relation::root_of_partition(id) {
+        Some(root) if watch.has(root) && relation::has_rows(id) => {
+            Err(holds_rows(root, id, action)?)
+        }
+        _ => Ok(()),
+    }
+}
+
+fn holds_rows(root: pg_sys::Oid, partition: pg_sys::Oid, action: &str) -> Result<Error, Error> {
+    let name = names::relation_name(partition).unwrap_or_default();
+    let schema = names::schema_of_relation(partition).unwrap_or_default();
+    Ok(match store::shapes::shape(root)? {
+        Some(table) => refusal::partition_with_rows(&table, &schema, &name, action).into(),
+        None => Error::internal("a partitioned table is electrified and not recorded"),
+    })
+}
+
+/// The tables, triggers and publication of the extension are its own.
+fn own_objects(statement: &Statement) -> Result<(), Error> {
+    let owned = |id: &pg_sys::Oid| names::is_own_relation(*id);
+    let found = match statement {
+        Statement::AlterTable { relation, .. }
+        | Statement::CreateIndex { relation, .. }
+        | Statement::RenameRelation { relation, .. }
+        | Statement::RenameColumn { relation, .. }
+        | Statement::RenameConstraint { relation, .. }
+        | Statement::MoveRelation { relation, .. }
+        | Statement::Attachment(relation) => Some(*relation),
+        Statement::DropRelations { relations, .. } => relations.iter().copied().find(owned),
+        Statement::RenameSchema(name) if name == "electric" => {
+            return Err(refusal::change_own_schema().into());
+        }
+        _ => None,
+    };
+    match found.filter(owned).and_then(names::relation_name) {
+        Some(name) => Err(refusal::change_own_object(&name).into()),
+        None => Ok(()),
+    }
+}
+
+/// A table is about to be rewritten. Values of a column may change although no shape shows it.
+pub fn rewrite(table: pg_sys::Oid, column_types: bool, watch: &Watch) -> Result<(), Error> {
+    let (policy, unrestricted) = settings::effective_policy();
+    if unrestricted || !column_types || policy == Policy::Compatible {
+        return Ok(());
+    }
+    let root = relation::root_of_partition(table).unwrap_or(table);
+    match electrified(root, watch)? {
+        Some(table) => Err(refusal::rewrite(&table).into()),
+        None => Ok(()),
+    }
+}
