@@ -34,3 +34,34 @@ CREATE PROCEDURE electric.migration_version(version text)
     LANGUAGE c AS 'MODULE_PATHNAME', 'electric_set_migration_version';
 COMMENT ON PROCEDURE electric.migration_version(text) IS
     'Name the migration of this transaction: electric.set_migration_version as a procedure';
+
+-- What would happen, and what happened behind our back. The SQL functions make tables of what the library reports.
+CREATE FUNCTION electric.check_report(sql text) RETURNS jsonb
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'electric_check_report';
+COMMENT ON FUNCTION electric.check_report(text) IS 'electric.check as JSON';
+
+CREATE FUNCTION electric.check(sql text)
+    RETURNS TABLE (seq int, statement text, verdict text, reason text, hint text)
+    LANGUAGE sql VOLATILE STRICT AS $$
+    SELECT r.seq, r.statement, r.verdict, r.reason, r.hint
+    FROM pg_catalog.jsonb_to_recordset(electric.check_report($1))
+        AS r (seq int, statement text, verdict text, reason text, hint text)
+    ORDER BY r.seq
+$$;
+COMMENT ON FUNCTION electric.check(text) IS
+    'What would happen to each statement of a script: captured, allowed, refused or error; nothing stays';
+
+CREATE FUNCTION electric.drift_report() RETURNS jsonb
+    LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'electric_drift_report';
+COMMENT ON FUNCTION electric.drift_report() IS 'electric.drift as JSON';
+
+CREATE FUNCTION electric.drift()
+    RETURNS TABLE (relation text, problem text, recorded jsonb, actual jsonb)
+    LANGUAGE sql STABLE AS $$
+    SELECT r.relation, r.problem, r.recorded, r.actual
+    FROM pg_catalog.jsonb_to_recordset(electric.drift_report())
+        AS r (relation text, problem text, recorded jsonb, actual jsonb)
+    ORDER BY r.relation
+$$;
+COMMENT ON FUNCTION electric.drift() IS
+    'Electrified tables whose catalog is not what is recorded: after catalog surgery, or with event triggers disabled';

@@ -118,8 +118,23 @@ impl Error {
     }
 }
 
+thread_local! {
+    static LAST_REFUSAL: std::cell::RefCell<Option<String>> = const { std::cell::RefCell::new(None) };
+}
+
+/// Forgets the refusal that was made last.
+pub fn forget_refusal() {
+    LAST_REFUSAL.set(None);
+}
+
+/// Whether the refusal that was made last has that message: `electric.check` tells refusals from other errors by it.
+pub fn is_last_refusal(message: &str) -> bool {
+    LAST_REFUSAL.with_borrow(|last| last.as_deref() == Some(message))
+}
+
 impl From<electric_schema::refusal::Refusal> for Error {
     fn from(refusal: electric_schema::refusal::Refusal) -> Self {
+        LAST_REFUSAL.set(Some(refusal.message.clone()));
         Error {
             sqlstate: SqlState::FeatureNotSupported,
             message: refusal.message,

@@ -334,6 +334,20 @@ pub mod commands {
         .unwrap_or_default())
     }
 
+    /// The words of the commands after that one, in order.
+    pub fn words_after(id: i64) -> Result<Vec<String>, Error> {
+        let Indexed { table, index } = indexed()?;
+        let (last, _) = last()?;
+        Ok((id + 1..=last)
+            .filter_map(|id| {
+                heap::scan(table, index, &[Key::int8(1, id)], |row| {
+                    row.get::<String>(3)
+                })
+                .pop()?
+            })
+            .collect())
+    }
+
     /// Whether history already makes a table or type of that name.
     pub fn has(relation: &str, command: &str) -> Result<bool, Error> {
         let Indexed { table, index } = find(c"ddl_commands", c"ddl_commands_relation_idx")?;

@@ -6,6 +6,7 @@ use pgrx::pg_sys::SubTransactionId;
 
 use crate::pg::{touched, xact};
 
+pub mod check;
 pub mod enable;
 pub mod events;
 pub mod status;

@@ -125,6 +125,27 @@ pub fn touched(id: pg_sys::Oid, watch: &Watch) -> Result<(), Error> {
     Ok(())
 }
 
+/// How the catalog's table differs from the recorded one; `None` if it does not.
+pub fn drift(id: pg_sys::Oid, policy: Policy) -> Result<Option<String>, Error> {
+    let compared = match compare(id) {
+        Ok(Some(compared)) => compared,
+        Ok(None) => return Ok(None),
+        Err(gone) => return Ok(Some(gone.message)),
+    };
+    let new_columns = new_columns(id, &compared.recorded, &compared.actual);
+    Ok(match compared.changes(&new_columns, policy) {
+        Ok(changes) if changes.is_empty() => None,
+        Ok(changes) => {
+            let words: Vec<&str> = changes.iter().map(Change::command).collect();
+            Some(format!("changed without a record: {}", words.join(", ")))
+        }
+        Err(refusal) => Some(format!(
+            "changed without a record, what is refused: {}",
+            refusal.message
+        )),
+    })
+}
+
 /// Records a table as replaced, whatever its shape: something that no shape shows happened to it.
 pub fn replaced(id: pg_sys::Oid, watch: &Watch) -> Result<(), Error> {
     locks::migrations();

@@ -4,6 +4,8 @@ use std::ffi::CString;
 
 use pgrx::{FromDatum, pg_sys};
 
+use super::subtransaction;
+
 /// A column's default (its own, or that of its domain) as an expression tree.
 pub struct Default {
     tree: *mut pg_sys::Expr,
@@ -178,44 +180,12 @@ unsafe fn value_of(constant: *mut pg_sys::Const) -> Option<pg_sys::Datum> {
     unsafe { (!(*constant).constisnull).then_some((*constant).constvalue) }
 }
 
-/// Runs `body` in a subtransaction of its own; `None` if it raised an error about the values. What it returns must
-/// not lie in memory of the subtransaction: the results of expressions are in the caller's memory context.
+/// The result of `body`; `None` if it raised an error about the values. A cancelled query or exhausted memory is not
+/// ours to pass over.
 fn in_subtransaction<T>(body: impl FnOnce() -> T + std::panic::UnwindSafe) -> Option<T> {
-    // SAFETY: the calls are those that PL/pgSQL makes around a block with EXCEPTION.
-    unsafe {
-        let context = pg_sys::CurrentMemoryContext;
-        let owner = pg_sys::CurrentResourceOwner;
-        pg_sys::BeginInternalSubTransaction(std::ptr::null());
-        pg_sys::MemoryContextSwitchTo(context);
-        let result = pgrx::PgTryBuilder::new(|| Some(body()))
-            .catch_others(|error| {
-                if is_about_values(&error) {
-                    None
-                } else {
-                    error.rethrow()
-                }
-            })
-            .execute();
-        if result.is_some() {
-            pg_sys::ReleaseCurrentSubTransaction();
-        } else {
-            pg_sys::RollbackAndReleaseCurrentSubTransaction();
-        }
-        pg_sys::MemoryContextSwitchTo(context);
-        pg_sys::CurrentResourceOwner = owner;
-        result
+    match subtransaction::run(body) {
+        Ok(value) => Some(value),
+        Err(error) if error.is_about_values() => None,
+        Err(error) => error.rethrow(),
     }
-}
-
-/// Class 22, data exceptions; a cancelled query or exhausted memory is not ours to pass over.
-fn is_about_values(error: &pg_sys::panic::CaughtError) -> bool {
-    use pg_sys::panic::CaughtError::{ErrorReport, PostgresError, RustPanic};
-    let (PostgresError(report)
-    | ErrorReport(report)
-    | RustPanic {
-        ereport: report, ..
-    }) = error;
-    let packed = report.sql_error_code() as i32;
-    // The first two characters of an SQLSTATE are its lowest twelve bits, six each, counted from '0'.
-    packed & 0x3f == 2 && (packed >> 6) & 0x3f == 2
 }

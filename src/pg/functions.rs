@@ -34,6 +34,16 @@ entry!(
     api::events::on_command_end
 );
 entry!(
+    electric_check_report,
+    pg_finfo_electric_check_report,
+    api::check::check_report
+);
+entry!(
+    electric_drift_report,
+    pg_finfo_electric_drift_report,
+    api::check::drift_report
+);
+entry!(
     electric_on_table_rewrite,
     pg_finfo_electric_on_table_rewrite,
     api::events::on_table_rewrite

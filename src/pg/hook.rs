@@ -219,7 +219,12 @@ unsafe fn slice(text: *const c_char, location: i32, length: i32) -> String {
         _ => bytes.len(),
     };
     let text = crate::pg::names::from_server(&bytes[start..end]);
-    without_leading_comments(&text)
+    alone(&text)
+}
+
+/// A statement's text without what stands around it: comments and blanks before, a semicolon and blanks after.
+pub fn alone(text: &str) -> String {
+    without_leading_comments(text)
         .trim_end()
         .trim_end_matches(';')
         .trim_end()

@@ -257,8 +257,13 @@ impl Cluster {
 
     /// A database that exists only for the caller, empty, without the extension.
     pub fn empty_database(&self) -> Database<'_> {
+        self.database_like("template1")
+    }
+
+    /// A database that exists only for the caller, a copy of one that nobody is connected to.
+    pub fn database_like(&self, template: &str) -> Database<'_> {
         let number = self.databases.fetch_add(1, Ordering::Relaxed);
-        Database::create(self, format!("test_{number}"))
+        Database::create(self, format!("test_{number}"), template)
             .unwrap_or_else(|e| panic!("no database for the test: {e:#}"))
     }
 

@@ -57,10 +57,25 @@ pub struct MigrationRow {
 }
 
 impl<'a> Database<'a> {
-    pub(crate) fn create(cluster: &'a Cluster, name: String) -> Result<Self> {
+    pub(crate) fn create(cluster: &'a Cluster, name: String, template: &str) -> Result<Self> {
         let mut client = cluster.connect("postgres", "postgres")?;
-        client.batch_execute(&format!("CREATE DATABASE {name}"))?;
+        client.batch_execute(&format!("CREATE DATABASE {name} TEMPLATE {template}"))?;
         Ok(Database { cluster, name })
+    }
+
+    /// Removes the database, where thousands would fill the disk. The replication slots of connections that were just
+    /// closed take a moment to go; one that stays keeps the database, and the test from nothing.
+    pub fn remove(&self) {
+        let Ok(mut client) = self.cluster.connect("postgres", "postgres") else {
+            return;
+        };
+        let sql = format!("DROP DATABASE {} WITH (FORCE)", self.name);
+        for _ in 0..50 {
+            if client.batch_execute(&sql).is_ok() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Its name.

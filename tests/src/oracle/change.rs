@@ -82,8 +82,12 @@ pub fn step(choices: &mut Choices<'_>, state: &mut State) -> Step {
         Kind::AddColumns => add_columns(table, choices, state, statements),
         Kind::CreateIndex => statements.extend(index::create(table, false, choices, state)),
         Kind::CreateIndexConcurrently => {
-            let partitioned = state.tables.get(table).is_none_or(|table| table.partitioned);
-            step.statements.extend(index::create(table, !partitioned, choices, state));
+            let partitioned = state
+                .tables
+                .get(table)
+                .is_none_or(|table| table.partitioned);
+            step.statements
+                .extend(index::create(table, !partitioned, choices, state));
             step.alone = !partitioned;
         }
         Kind::DropIndex => statements.extend(drop_index(table, choices, state)),
@@ -102,7 +106,12 @@ pub fn step(choices: &mut Choices<'_>, state: &mut State) -> Step {
 }
 
 /// Several columns in one statement, or a statement each.
-fn add_columns(table: usize, choices: &mut Choices<'_>, state: &mut State, statements: &mut Vec<String>) {
+fn add_columns(
+    table: usize,
+    choices: &mut Choices<'_>,
+    state: &mut State,
+    statements: &mut Vec<String>,
+) {
     let Some(sql) = state.tables.get(table).map(|table| table.sql()) else {
         return;
     };
@@ -116,7 +125,11 @@ fn add_columns(table: usize, choices: &mut Choices<'_>, state: &mut State, state
     if actions.is_empty() {
         return;
     }
-    let separator = if choices.chance(30) { format!("; ALTER TABLE {sql} ") } else { ", ".to_owned() };
+    let separator = if choices.chance(30) {
+        format!("; ALTER TABLE {sql} ")
+    } else {
+        ", ".to_owned()
+    };
     statements.push(format!("ALTER TABLE {sql} {}", actions.join(&separator)));
 }
 
@@ -137,7 +150,10 @@ fn rename_index(table: usize, choices: &mut Choices<'_>, state: &mut State) -> O
     let old = table.indexes.get(place)?.clone();
     let old = table.index(&old);
     table.indexes[place].clone_from(&name);
-    Some(format!("ALTER INDEX {old} RENAME TO {}", quote_ident(&name)))
+    Some(format!(
+        "ALTER INDEX {old} RENAME TO {}",
+        quote_ident(&name)
+    ))
 }
 
 fn add_enum_value(choices: &mut Choices<'_>, state: &mut State) -> Option<String> {
@@ -174,7 +190,11 @@ fn set_default(table: usize, choices: &mut Choices<'_>, state: &State) -> Option
         5 if of.sql == "integer" => "SET DEFAULT nextval('app.\"Shared sequence\"')".to_owned(),
         _ => format!("SET DEFAULT {}", constant(of, choices, state)),
     };
-    Some(format!("ALTER TABLE {} ALTER COLUMN {} {action}", known.sql(), quote_ident(&column.name)))
+    Some(format!(
+        "ALTER TABLE {} ALTER COLUMN {} {action}",
+        known.sql(),
+        quote_ident(&column.name)
+    ))
 }
 
 fn validate(table: usize, choices: &mut Choices<'_>, state: &mut State) -> Option<String> {
@@ -184,11 +204,20 @@ fn validate(table: usize, choices: &mut Choices<'_>, state: &mut State) -> Optio
         return None;
     }
     let name = known.unvalidated.remove(place);
-    Some(format!("ALTER TABLE {} VALIDATE CONSTRAINT {}", known.sql(), quote_ident(&name)))
+    Some(format!(
+        "ALTER TABLE {} VALIDATE CONSTRAINT {}",
+        known.sql(),
+        quote_ident(&name)
+    ))
 }
 
 /// A table leaves, changes as it likes, and comes back.
-fn disable_and_enable(table: usize, choices: &mut Choices<'_>, state: &mut State, statements: &mut Vec<String>) {
+fn disable_and_enable(
+    table: usize,
+    choices: &mut Choices<'_>,
+    state: &mut State,
+    statements: &mut Vec<String>,
+) {
     if state.is_referenced(table) {
         return;
     }
@@ -202,7 +231,11 @@ fn disable_and_enable(table: usize, choices: &mut Choices<'_>, state: &mut State
     if choices.chance(40) {
         let renamed = state.name(choices, "column");
         if let Some(made) = state.tables.get_mut(table)
-            && let Some(column) = made.columns.iter_mut().rev().find(|c| !made.key.contains(&c.name))
+            && let Some(column) = made
+                .columns
+                .iter_mut()
+                .rev()
+                .find(|c| !made.key.contains(&c.name))
         {
             statements.push(format!(
                 "ALTER TABLE {sql} RENAME COLUMN {} TO {}",

@@ -8,7 +8,12 @@ use super::state::{Column, State};
 use super::types::Class;
 
 /// Makes an index.
-pub fn create(place: usize, concurrently: bool, choices: &mut Choices<'_>, state: &mut State) -> Option<String> {
+pub fn create(
+    place: usize,
+    concurrently: bool,
+    choices: &mut Choices<'_>,
+    state: &mut State,
+) -> Option<String> {
     let mut name = state.name(choices, "index");
     if choices.chance(15) {
         name = like_another(state).unwrap_or(name);
@@ -57,14 +62,22 @@ pub fn create(place: usize, concurrently: bool, choices: &mut Choices<'_>, state
         if unique { " UNIQUE" } else { "" },
         if concurrently { " CONCURRENTLY" } else { "" }
     );
-    let statement = format!("{words} {} ON {} USING {method} ({keys}){end}", quote_ident(&name), table.sql());
+    let statement = format!(
+        "{words} {} ON {} USING {method} ({keys}){end}",
+        quote_ident(&name),
+        table.sql()
+    );
     state.tables.get_mut(place)?.indexes.push(name);
     Some(statement)
 }
 
 /// The name of an index in capitals: another name to Postgres, the same to SQLite.
 fn like_another(state: &State) -> Option<String> {
-    let known: Vec<&String> = state.tables.iter().flat_map(|table| &table.indexes).collect();
+    let known: Vec<&String> = state
+        .tables
+        .iter()
+        .flat_map(|table| &table.indexes)
+        .collect();
     let name = known.last()?.to_uppercase();
     let is_new = name.len() <= 63 && !known.iter().any(|other| **other == name);
     is_new.then_some(name)
@@ -75,7 +88,9 @@ fn key(column: &Column, choices: &mut Choices<'_>) -> String {
     let mut key = match (column.data_type.class, choices.below(8)) {
         (Class::Text, 5) => format!("lower({quoted})"),
         (Class::Text, 6) => format!("(upper({quoted}) || 'x')"),
-        (Class::Text, 7) if column.data_type.sql == "text" => format!("{quoted} COLLATE \"C\" text_pattern_ops"),
+        (Class::Text, 7) if column.data_type.sql == "text" => {
+            format!("{quoted} COLLATE \"C\" text_pattern_ops")
+        }
         (Class::Integer, 5) => format!("({quoted} % 10)"),
         (Class::Integer, 6) => format!("COALESCE({quoted}, 0)"),
         (Class::Boolean, 5) => format!("(NOT {quoted})"),
@@ -99,8 +114,13 @@ fn predicate(column: &Column, choices: &mut Choices<'_>, state: &State) -> Strin
         (Class::Text, 2) => format!("{quoted} <> ''"),
         (Class::Text, 3) => format!("{quoted} LIKE 'a%' AND {quoted} > 'a'"),
         (_, 4) if column.data_type.of_enum.is_some() => {
-            let of = column.data_type.of_enum.and_then(|place| state.enums.get(place));
-            let label = of.and_then(|of| of.labels.first()).map(|label| literal(label));
+            let of = column
+                .data_type
+                .of_enum
+                .and_then(|place| state.enums.get(place));
+            let label = of
+                .and_then(|of| of.labels.first())
+                .map(|label| literal(label));
             match label {
                 Some(label) => format!("{quoted} = {label}"),
                 None => format!("{quoted} IS NULL"),

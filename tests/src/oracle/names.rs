@@ -4,9 +4,32 @@ use super::choices::Choices;
 
 /// Words that mean something to Postgres or to SQLite; each serves once, so that names stay unique.
 pub const WORDS: &[&str] = &[
-    "order", "user", "select", "table", "group", "value", "key", "index", "default", "rowid",
-    "oid", "_rowid_", "primary", "check", "timestamp", "date", "abort", "glob", "strict",
-    "without", "end", "type", "name", "desc", "null", "limit",
+    "order",
+    "user",
+    "select",
+    "table",
+    "group",
+    "value",
+    "key",
+    "index",
+    "default",
+    "rowid",
+    "oid",
+    "_rowid_",
+    "primary",
+    "check",
+    "timestamp",
+    "date",
+    "abort",
+    "glob",
+    "strict",
+    "without",
+    "end",
+    "type",
+    "name",
+    "desc",
+    "null",
+    "limit",
 ];
 
 /// The longest name of Postgres, in bytes.

@@ -42,7 +42,11 @@ fn value(column: &Column, choices: &mut Choices<'_>, state: &State) -> Option<St
         // Mostly there is such a row; if not, this is NULL.
         return match choices.below(5) {
             4 => None,
-            n => Some(format!("(SELECT {key} FROM {} ORDER BY {} OFFSET {n} LIMIT 1)", target.sql(), target.key_list())),
+            n => Some(format!(
+                "(SELECT {key} FROM {} ORDER BY {} OFFSET {n} LIMIT 1)",
+                target.sql(),
+                target.key_list()
+            )),
         };
     }
     match choices.below(8) {
@@ -72,7 +76,10 @@ pub fn update(table: usize, choices: &mut Choices<'_>, state: &mut State) -> Opt
         && let Some(value) = &key.data_type.key
     {
         limit = 1;
-        assignments.push((key.name.clone(), value.replace("$n", &known.next_key.to_string())));
+        assignments.push((
+            key.name.clone(),
+            value.replace("$n", &known.next_key.to_string()),
+        ));
         state.tables.get_mut(table)?.next_key += 1;
     }
     if assignments.is_empty() {
@@ -96,7 +103,11 @@ pub fn delete(table: usize, choices: &mut Choices<'_>, state: &mut State) -> Opt
     if choices.chance(15) {
         return Some(format!("TRUNCATE {} CASCADE", known.sql()));
     }
-    Some(format!("DELETE FROM {} WHERE {}", known.sql(), some(table, 2, choices, state)?))
+    Some(format!(
+        "DELETE FROM {} WHERE {}",
+        known.sql(),
+        some(table, 2, choices, state)?
+    ))
 }
 
 /// A condition that at most so many rows meet.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use postgres::Client;
 
 use super::Item;
@@ -78,10 +78,13 @@ impl Session {
 
     /// Makes the first table of a script.
     pub fn first(&mut self, item: &Item) -> Result<()> {
-        let mut choices = Choices::new(item);
-        let statements = create::tables(&mut choices, &mut self.state);
-        let step = Step { statements, alone: false };
-        self.run(&step, Frame::Plain, false)
+        let before = self.state.clone();
+        let statements = create::tables(&mut Choices::new(item), &mut self.state);
+        let step = Step {
+            statements,
+            alone: false,
+        };
+        self.run(&step, Frame::Plain, false, before)
     }
 
     /// Runs a step of the plan.
@@ -89,31 +92,26 @@ impl Session {
         let mut choices = Choices::new(item);
         let frame = choices.pick(FRAMES).copied().unwrap_or(Frame::Plain);
         let in_block = choices.chance(15);
-        let before = self.state.clone();
-        let step = change::step(&mut choices, &mut self.state);
+        let mut next = self.state.clone();
+        let step = change::step(&mut choices, &mut next);
         if step.statements.is_empty() {
-            self.state = before;
             return Ok(());
         }
-        let after = std::mem::replace(&mut self.state, before);
-        if step.alone {
+        if step.alone && self.began.is_some() {
+            // What is there may be another thing once the transaction has ended.
             self.commit()?;
+            return self.step(item);
         }
-        let before = std::mem::replace(&mut self.state, after);
-        let result = self.run_from(&step, frame, in_block, before);
-        result.with_context(|| format!("{step:?}"))
+        let before = std::mem::replace(&mut self.state, next);
+        self.run(&step, frame, in_block, before)
     }
 
-    fn run(&mut self, step: &Step, frame: Frame, in_block: bool) -> Result<()> {
-        self.run_from(step, frame, in_block, State::clone(&self.state))
-    }
-
-    fn run_from(&mut self, step: &Step, frame: Frame, in_block: bool, before: State) -> Result<()> {
+    fn run(&mut self, step: &Step, frame: Frame, in_block: bool, before: State) -> Result<()> {
         let frame = if step.alone { Frame::Bare } else { frame };
         if frame == Frame::Bare && self.began.is_none() {
             // A first one that fails leaves nothing; of later ones nobody would know what is there.
             if !step.alone && step.statements.len() > 1 {
-                return self.run_from(step, Frame::Plain, in_block, before);
+                return self.run(step, Frame::Plain, in_block, before);
             }
             if !self.all(&step.statements, false)? {
                 self.state = before;
@@ -184,7 +182,10 @@ impl Session {
                 .iter()
                 .map(|statement| format!("EXECUTE $statement${statement}$statement$;"))
                 .collect();
-            return self.try_to(&format!("DO $block$ BEGIN {} END $block$", calls.join("\n")));
+            return self.try_to(&format!(
+                "DO $block$ BEGIN {} END $block$",
+                calls.join("\n")
+            ));
         }
         for statement in statements {
             if !self.try_to(statement)? {
@@ -211,7 +212,9 @@ impl Session {
         let code = error.code().map_or("", |code| code.code());
         let expected = EXPECTED.iter().any(|expected| code.starts_with(expected));
         if expected {
-            let first = error.as_db_error().map(|error| error.message().replace('\n', " "));
+            let first = error
+                .as_db_error()
+                .map(|error| error.message().replace('\n', " "));
             writeln!(self.script, "-- fails: {}", first.unwrap_or_default())?;
             return Ok(false);
         }

@@ -131,7 +131,9 @@ impl State {
     /// Tables that another one than itself references.
     pub fn is_referenced(&self, table: usize) -> bool {
         let others = self.tables.iter().enumerate().filter(|(i, _)| *i != table);
-        others.into_iter().any(|(_, other)| other.references.contains(&table))
+        others
+            .into_iter()
+            .any(|(_, other)| other.references.contains(&table))
     }
 
     /// What was made in a transaction can be used from its end on.

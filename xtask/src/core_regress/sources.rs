@@ -129,9 +129,8 @@ fn fetch(host: &Host, server: &Server, server_version: &str, to: &Path) -> Resul
     let unpacked = tarball.and_then(|tarball| {
         let mut command = host.command("tar");
         command.arg("-xf").arg(tarball).arg("-C").arg(to);
-        command.args(["--strip-components=1", "--wildcards", "*/src/test/regress", "*/configure"]);
-        // `*` also matches the files of that name further down.
-        command.args(["--exclude=*/*/configure"]);
+        command.args(["--strip-components=1", "--wildcards", "--no-wildcards-match-slash"]);
+        command.args(["*/src/test/regress", "*/configure"]);
         apt::output(&mut command)?;
         fs::rename(to.join("src/test/regress"), to.join("regress")).map_err(|error| error.to_string())
     });

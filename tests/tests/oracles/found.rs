@@ -1,0 +1,1 @@
+//! What the oracles found, each as the least script that showed it.
