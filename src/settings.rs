@@ -45,13 +45,11 @@ pub static USER_ID: GucSetting<Option<CString>> = GucSetting::<Option<CString>>:
 
 /// Registers the settings. A name that begins with `electric.` and is none of them is an error from here on.
 pub fn init() {
-    GucRegistry::define_enum_guc(
+    crate::pg::session::define_policy(
         c"electric.policy",
         c"Which changes of electrified tables are let through.",
         c"additive: only what takes nothing away from replicas that are behind; compatible: also what loosens a promise; unrestricted (superuser): anything, and replicas fetch the table anew.",
         &POLICY,
-        GucContext::Userset,
-        GucFlags::default(),
     );
     GucRegistry::define_string_guc(
         c"electric.publication",

@@ -2,7 +2,10 @@
 
 use std::ffi::CStr;
 
+use pgrx::guc::{GucContext, GucEnum, GucFlags, GucRegistry, GucSetting};
 use pgrx::pg_sys;
+
+use crate::settings::Policy;
 
 /// Settings that change how the server prints expressions and values, and the value each is printed under.
 const CANONICAL: [(&CStr, &CStr); 10] = [
@@ -149,5 +152,54 @@ pub fn prevent_if_read_only(what: &CStr) {
     unsafe {
         pg_sys::PreventCommandIfReadOnly(what.as_ptr());
         pg_sys::PreventCommandDuringRecovery(what.as_ptr());
+    }
+}
+
+/// Defines the setting of the policy: anybody's, but for the value that takes a superuser.
+pub fn define_policy(
+    name: &'static CStr,
+    short: &'static CStr,
+    long: &'static CStr,
+    setting: &'static GucSetting<Policy>,
+) {
+    // SAFETY: the hook is guarded against panics.
+    unsafe {
+        GucRegistry::define_enum_guc_with_hooks(
+            name,
+            short,
+            long,
+            setting,
+            GucContext::Userset,
+            GucFlags::default(),
+            Some(check_policy),
+            None,
+            None,
+        );
+    }
+}
+
+/// What a superuser gave to a role, or wrote into a file, is not refused here: it takes a superuser again to be used.
+#[pgrx::pg_guard]
+unsafe extern "C-unwind" fn check_policy(
+    value: *mut i32,
+    _extra: *mut *mut std::ffi::c_void,
+    source: pg_sys::GucSource::Type,
+) -> bool {
+    // SAFETY: the server passes a valid pointer; the strings are allocated by the server.
+    unsafe {
+        if *value != Policy::Unrestricted.to_ordinal()
+            || source != pg_sys::GucSource::PGC_S_SESSION
+            || !pg_sys::IsTransactionState()
+            || pg_sys::superuser()
+        {
+            return true;
+        }
+        pg_sys::GUC_check_errcode(crate::error::SqlState::InsufficientPrivilege.code());
+        pg_sys::GUC_check_errmsg_string = pg_sys::pstrdup(
+            c"permission denied to set electric.policy to \"unrestricted\"".as_ptr(),
+        );
+        pg_sys::GUC_check_errdetail_string =
+            pg_sys::pstrdup(c"What replicas cannot follow takes a superuser.".as_ptr());
+        false
     }
 }
