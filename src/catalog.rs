@@ -121,6 +121,13 @@ struct Attribute {
     collation: pg_sys::Oid,
 }
 
+/// A row of `pg_attrdef`.
+struct DefaultRow {
+    id: pg_sys::Oid,
+    text: String,
+    constant: Option<String>,
+}
+
 /// A row of `pg_constraint`.
 struct ConstraintRow {
     id: pg_sys::Oid,
@@ -168,8 +175,9 @@ impl Reader {
         let mut unsupported = BTreeSet::new();
         let mut generated = BTreeSet::new();
         let mut columns = Vec::new();
+        let mut defaults = self.defaults(&attributes);
         for attribute in &attributes {
-            let column = self.column(attribute)?;
+            let column = self.column(attribute, defaults.remove(&attribute.number))?;
             if sqlite_type(&column.data_type).is_none() {
                 unsupported.insert(column.name.clone());
             }
@@ -311,7 +319,7 @@ impl Reader {
         .collect()
     }
 
-    fn column(&mut self, attribute: &Attribute) -> Option<Column> {
+    fn column(&mut self, attribute: &Attribute, default: Option<DefaultRow>) -> Option<Column> {
         let data_type = types::column_type(attribute.type_id, attribute.modifier, attribute.dims)?;
         let mut column = Column {
             name: attribute.name.clone(),
@@ -331,8 +339,8 @@ impl Reader {
             sqlite_default: None,
         };
         let owned = relation::owned_sequence(self.id, attribute.number);
-        if attribute.has_default && attribute.generated == 0 {
-            self.default(attribute, &mut column, owned)?;
+        if let Some(row) = default.filter(|_| attribute.generated == 0) {
+            self.default(row, &mut column, owned);
         } else if let Some((sequence, true)) = owned {
             column.sequence = relation::sequence(sequence, true);
         } else if !attribute.has_default {
@@ -344,37 +352,41 @@ impl Reader {
         Some(column)
     }
 
+    /// The defaults by column number.
+    fn defaults(&self, attributes: &[Attribute]) -> BTreeMap<i16, DefaultRow> {
+        if !attributes.iter().any(|attribute| attribute.has_default) {
+            return BTreeMap::new();
+        }
+        let type_of: BTreeMap<i16, pg_sys::Oid> =
+            attributes.iter().map(|a| (a.number, a.type_id)).collect();
+        let read = |row: &Row| {
+            let number = row.get::<i16>(c::default::COLUMN)?;
+            let type_id = *type_of.get(&number)?;
+            let tree = row.datum(c::default::TREE)?;
+            let found = DefaultRow {
+                id: row.oid(c::default::OID),
+                // A default names no column; to print it for the relation would cost a look at all of them.
+                text: deparse::expression(tree, pg_sys::Oid::INVALID)?,
+                constant: expression::constant_of(tree).map(|value| types::output(value, type_id)),
+            };
+            Some((number, found))
+        };
+        let key = Key::oid(c::default::RELATION, self.id);
+        heap::scan(c::DEFAULTS, c::DEFAULTS_BY_COLUMN, &[key], read)
+            .into_iter()
+            .flatten()
+            .collect()
+    }
+
     fn default(
         &mut self,
-        attribute: &Attribute,
+        row: DefaultRow,
         column: &mut Column,
         owned: Option<(pg_sys::Oid, bool)>,
-    ) -> Option<()> {
-        let (id, text, constant) = heap::scan(
-            c::DEFAULTS,
-            c::DEFAULTS_BY_COLUMN,
-            &[
-                Key::oid(c::default::RELATION, self.id),
-                Key::int2(c::default::COLUMN, attribute.number),
-            ],
-            |row| {
-                let tree = row.datum(c::default::TREE)?;
-                // A default names no column; to print it for the relation would cost a look at all of them.
-                let constant = expression::constant_of(tree)
-                    .map(|value| types::output(value, attribute.type_id));
-                Some((
-                    row.oid(c::default::OID),
-                    deparse::expression(tree, pg_sys::Oid::INVALID)?,
-                    constant,
-                ))
-            },
-        )
-        .into_iter()
-        .flatten()
-        .next()?;
-        let uses = Uses::of(c::DEFAULTS, id, &self.own);
-        column.default = Some(text);
-        column.default_value = constant;
+    ) {
+        let uses = Uses::of(c::DEFAULTS, row.id, &self.own);
+        column.default = Some(row.text);
+        column.default_value = row.constant;
         column.default_is_local = uses.is_local;
         if !uses.is_local {
             self.extensions.extend(uses.extensions);
@@ -382,7 +394,6 @@ impl Reader {
                 relation::sequence(sequence, owned.is_some_and(|(id, _)| id == sequence))
             });
         }
-        Some(())
     }
 
     fn constraints(&self) -> Vec<ConstraintRow> {

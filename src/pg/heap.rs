@@ -28,15 +28,6 @@ impl Key {
         }
     }
 
-    /// `column = smallint`.
-    pub fn int2(column: u32, value: i16) -> Self {
-        Key {
-            column,
-            procedure: pg_sys::Oid::from(pg_sys::F_INT2EQ),
-            value: value.into(),
-        }
-    }
-
     /// `column = integer`, for `int4` columns.
     pub fn int4(column: u32, value: i32) -> Self {
         Key {
