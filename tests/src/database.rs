@@ -255,6 +255,17 @@ impl<'a> Database<'a> {
         self.commands_after(before)
     }
 
+    /// How many sessions of this database wait for a lock.
+    #[track_caller]
+    pub fn waiting(&self) -> i64 {
+        let sql = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+                   AND wait_event_type = 'Lock'";
+        match self.client().query_one(sql, &[]) {
+            Ok(row) => row.get(0),
+            Err(error) => panic!("{}", describe(&error)),
+        }
+    }
+
     /// Whether the server has that extension at hand.
     pub fn offers(&self, extension: &str) -> bool {
         let sql = format!(

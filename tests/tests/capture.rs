@@ -379,11 +379,7 @@ fn a_cancelled_statement_leaves_nothing() {
             );
             run(&mut waiter, "SELECT 1");
         });
-        let sql = "SELECT count(*)::text FROM pg_stat_activity WHERE datname = current_database() \
-                   AND wait_event_type = 'Lock'";
-        wait_until("the statement waits", || {
-            text(&mut database.client(), sql) == "1"
-        });
+        wait_until("the statement waits", || database.waiting() == 1);
         cancel.cancel_query(postgres::NoTls).unwrap();
         thread.join().unwrap();
     });

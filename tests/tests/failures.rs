@@ -477,10 +477,7 @@ fn failure_20_concurrent_ddl_is_recorded_in_commit_order() {
                 "ALTER TABLE items ADD COLUMN first text; COMMIT",
             )
         });
-        let waiting = "SELECT count(*)::text FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
-        wait_until("the first one waits", || {
-            text(&mut database.client(), waiting) == "1"
-        });
+        wait_until("the first one waits", || database.waiting() == 1);
         run(&mut second, "COMMIT");
         thread.join().unwrap();
     });

@@ -20,14 +20,6 @@ fn history_is_sound(database: &Database<'_>) {
     ledger::verify(&migrations, &database.commands()).unwrap();
 }
 
-/// The number of sessions that wait for a lock in this database.
-fn waiting(database: &Database<'_>) -> String {
-    text(
-        &mut database.client(),
-        "SELECT count(*)::text FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
-    )
-}
-
 #[test]
 fn a_command_comes_before_rows_of_the_new_shape_and_after_those_of_the_old() {
     let database = items();
@@ -180,7 +172,7 @@ fn concurrent_migrators_wait_for_each_other() {
                 "ALTER TABLE other ADD COLUMN b text",
             )
         });
-        wait_until("the second migrator waits", || waiting(&database) == "1");
+        wait_until("the second migrator waits", || database.waiting() == 1);
         // Rows, and DDL on ordinary tables, go on.
         run(
             &mut database.client(),
@@ -412,6 +404,28 @@ fn a_version_used_before_is_refused_with_the_migration_that_has_it() {
          SELECT electric.set_migration_version('v2'); COMMIT",
     );
     history_is_sound(&database);
+}
+
+#[test]
+fn a_version_is_not_longer_than_an_index_can_hold() {
+    let database = items();
+    for too_long in ["repeat('x', 1025)", "repeat('é', 513)"] {
+        for sql in [
+            format!("SELECT electric.set_migration_version({too_long})"),
+            format!(
+                "BEGIN; ALTER TABLE items ADD COLUMN a text; SELECT electric.set_migration_version({too_long}); COMMIT"
+            ),
+        ] {
+            database.refused(&sql, "22023").message_names(&["1024"]);
+        }
+    }
+    // Of what cannot be compressed, too.
+    run(
+        &mut database.client(),
+        "BEGIN; SELECT electric.set_migration_version((SELECT string_agg(md5(n::text), '') FROM generate_series(1, 32) n)); \
+         ALTER TABLE items ADD COLUMN a text; COMMIT",
+    );
+    assert_eq!(database.migrations()[1].version.len(), 1024);
 }
 
 #[test]

@@ -1,0 +1,160 @@
+//! Sessions that migrate at the same time: they wait for each other, and see what the other left.
+
+use electric_tests::cluster::Cluster;
+use electric_tests::database::{Database, run, wait_until, words};
+use electric_tests::replica::{Replica, ledger};
+
+/// A database with that many electrified tables, `t0`, `t1` …
+fn tables(count: usize) -> Database<'static> {
+    let database = Cluster::shared().database();
+    for n in 0..count {
+        run(
+            &mut database.client(),
+            &format!(
+                "CREATE TABLE t{n} (id int PRIMARY KEY, value text); SELECT electric.enable('t{n}')"
+            ),
+        );
+    }
+    database
+}
+
+#[test]
+fn enabling_a_table_waits_for_a_label_that_is_being_added_to_its_enum() {
+    let database = Cluster::shared().database();
+    run(
+        &mut database.client(),
+        "CREATE TYPE mood AS ENUM ('sad', 'glad'); CREATE TABLE t (id int PRIMARY KEY, m mood)",
+    );
+    let adding = database.client();
+    std::thread::scope(|scope| {
+        // Inside, so that a failure below ends its transaction and with it the other's wait.
+        let mut adding = adding;
+        run(
+            &mut adding,
+            "BEGIN; ALTER TYPE mood ADD VALUE 'so so' BEFORE 'glad'",
+        );
+        let enabling = scope.spawn(|| run(&mut database.client(), "SELECT electric.enable('t')"));
+        wait_until("the enabling session waits", || database.waiting() == 1);
+        run(&mut adding, "COMMIT");
+        enabling.join().unwrap();
+    });
+    let commands = database.commands();
+    assert_eq!(
+        words(&commands),
+        [("create_type", "public.mood"), ("create_table", "public.t")]
+    );
+    let labels = commands[0].postgres.concat();
+    assert!(labels.contains("'sad', 'so so', 'glad'"), "{labels}");
+    // Nothing is left to be recorded, and replicas can hold the new label.
+    database.unrecorded("ALTER TYPE mood ADD VALUE IF NOT EXISTS 'so so'");
+    let (mut replica, _) = Replica::follow(&database, None).unwrap();
+    run(&mut database.client(), "INSERT INTO t VALUES (1, 'so so')");
+    replica.must_agree();
+}
+
+#[test]
+fn a_label_that_was_not_added_after_all_is_not_recorded() {
+    let database = Cluster::shared().database();
+    run(
+        &mut database.client(),
+        "CREATE TYPE mood AS ENUM ('sad', 'glad'); CREATE TABLE t (id int PRIMARY KEY, m mood)",
+    );
+    let adding = database.client();
+    std::thread::scope(|scope| {
+        let mut adding = adding;
+        run(&mut adding, "BEGIN; ALTER TYPE mood ADD VALUE 'so so'");
+        let enabling = scope.spawn(|| run(&mut database.client(), "SELECT electric.enable('t')"));
+        wait_until("the enabling session waits", || database.waiting() == 1);
+        run(&mut adding, "ROLLBACK");
+        enabling.join().unwrap();
+    });
+    let labels = database.commands()[0].postgres.concat();
+    assert!(!labels.contains("so so"), "{labels}");
+    let new = database.recorded("ALTER TYPE mood ADD VALUE 'best'");
+    assert_eq!(words(&new), [("add_enum_value", "public.mood")]);
+}
+
+#[test]
+fn two_transactions_that_alter_two_tables_in_opposite_order_wait_and_do_not_deadlock() {
+    for [first, second] in [
+        [
+            "ALTER TABLE t0 ADD COLUMN a text",
+            "ALTER TABLE t1 ADD COLUMN a text",
+        ],
+        [
+            "CREATE INDEX i0 ON t0 (value)",
+            "CREATE INDEX i1 ON t1 (value)",
+        ],
+        [
+            "ALTER TABLE t0 ALTER value SET DEFAULT 'x'",
+            "ALTER TABLE t1 ALTER value SET DEFAULT 'x'",
+        ],
+    ] {
+        let database = tables(2);
+        let one = database.client();
+        std::thread::scope(|scope| {
+            let mut one = one;
+            run(&mut one, &format!("BEGIN; {first}"));
+            let other = scope.spawn(|| {
+                let again = |sql: &str| {
+                    sql.replace(" a ", " b ")
+                        .replace("INDEX i", "INDEX j")
+                        .replace("'x'", "'y'")
+                };
+                // A session's first command, and all in one transaction.
+                run(
+                    &mut database.client(),
+                    &format!("BEGIN; {}; {}; COMMIT", again(second), again(first)),
+                );
+            });
+            wait_until("the other transaction waits", || database.waiting() == 1);
+            // It waits without a lock on the table that comes next here.
+            run(&mut one, &format!("{second}; COMMIT"));
+            other.join().unwrap();
+        });
+        let tables: Vec<_> = database
+            .commands_after(2)
+            .into_iter()
+            .map(|c| c.relation)
+            .collect();
+        assert_eq!(tables, ["public.t0", "public.t1", "public.t1", "public.t0"]);
+    }
+}
+
+#[test]
+fn wide_transactions_over_many_tables_in_any_order_all_commit() {
+    const TABLES: usize = 6;
+    let database = tables(TABLES);
+    std::thread::scope(|scope| {
+        for worker in 0..4 {
+            let database = &database;
+            scope.spawn(move || {
+                for round in 0..3 {
+                    // Every worker goes through the tables from another one on, half of them backwards.
+                    let order = (0..TABLES).map(|n| {
+                        let n = if worker % 2 == 0 { n } else { TABLES - 1 - n };
+                        (n + worker + round) % TABLES
+                    });
+                    let all: Vec<_> = order
+                        .map(|n| format!("ALTER TABLE t{n} ADD COLUMN c_{worker}_{round} int"))
+                        .collect();
+                    run(
+                        &mut database.client(),
+                        &format!("BEGIN; {}; COMMIT", all.join("; ")),
+                    );
+                }
+            });
+        }
+    });
+    let commands = database.commands();
+    assert_eq!(commands.len(), TABLES + 4 * 3 * TABLES);
+    let migrations: Vec<_> = database
+        .migrations()
+        .into_iter()
+        .map(|m| (m.id, m.version))
+        .collect();
+    assert_eq!(migrations.len(), TABLES + 4 * 3);
+    ledger::verify(&migrations, &commands).unwrap();
+    let (mut replica, _) = Replica::follow(&database, None).unwrap();
+    replica.must_agree();
+}
