@@ -487,6 +487,26 @@ fn disable_is_recorded_and_ends_capture() {
 }
 
 #[test]
+fn disabling_what_is_not_there_is_an_error_and_what_is_not_electrified_a_notice() {
+    let database = database();
+    database.refused(
+        "SELECT electric.disable(4000000000::oid::regclass)",
+        "42P01",
+    );
+    let (mut client, notices) = database.client_with_notices();
+    run(
+        &mut client,
+        "CREATE TABLE t (id int PRIMARY KEY); SELECT electric.disable('t')",
+    );
+    assert!(
+        notices.has(&["t", "not electrified"]),
+        "{:?}",
+        notices.all()
+    );
+    assert!(database.commands().is_empty());
+}
+
+#[test]
 fn disabling_a_referenced_table_is_refused_with_the_names() {
     let database = database().items();
     run(
