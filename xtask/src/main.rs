@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod core_regress;
 mod demo;
 mod host;
 mod pgrx;
@@ -36,6 +37,7 @@ enum Job {
     Setup(setup::Options),
     Test(test::Options),
     Demo(demo::Options),
+    CoreRegress(core_regress::Options),
 }
 
 fn main() -> ExitCode {
@@ -53,5 +55,6 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
         Job::Setup(options) => setup::run(&options),
         Job::Test(options) => test::run(&options),
         Job::Demo(options) => demo::run(&options),
+        Job::CoreRegress(options) => core_regress::run(&options),
     }
 }

@@ -115,20 +115,24 @@ pub fn download_binary(
 
 fn find(directory: &Path, wanted: impl Fn(&str) -> bool) -> Option<PathBuf> {
     let files = fs::read_dir(directory).ok()?.flatten();
-    files
-        .map(|file| file.path())
-        .find(|path| path.file_name().and_then(|name| name.to_str()).is_some_and(&wanted))
+    files.map(|file| file.path()).find(|path| {
+        path.file_name()
+            .and_then(|name| name.to_str())
+            .is_some_and(&wanted)
+    })
 }
 
 /// `15.20-0+deb12u1` → `15.20`.
 fn upstream(version: &str) -> &str {
     let version = version.split_once(':').map_or(version, |(_, rest)| rest);
-    version.rsplit_once('-').map_or(version, |(upstream, _)| upstream)
+    version
+        .rsplit_once('-')
+        .map_or(version, |(upstream, _)| upstream)
 }
 
 /// Runs a command for its output; the error is what it complained about.
 pub fn output(command: &mut Command) -> Result<String, String> {
-    let shown = ui::shown(command);
+    let shown = shown(command);
     let output = command
         .env("LC_ALL", "C")
         .output()
@@ -143,6 +147,20 @@ pub fn output(command: &mut Command) -> Result<String, String> {
         .collect();
     let why = errors.first().copied().unwrap_or_else(|| complaints.trim());
     Err(format!("{shown}: {why}"))
+}
+
+/// The command as one would type it, without the options that keep apt in our directory.
+fn shown(command: &Command) -> String {
+    let mut short = Command::new(command.get_program());
+    let mut arguments = command.get_args();
+    while let Some(argument) = arguments.next() {
+        if argument == "-o" {
+            arguments.next();
+        } else {
+            short.arg(argument);
+        }
+    }
+    ui::shown(&short)
 }
 
 fn madison(apt_cache: &mut Command, package: &str) -> Result<String, String> {
@@ -201,14 +219,24 @@ impl Sources {
 
     /// The entries for binary packages of these repositories, turned into entries for source packages.
     fn only(&self, repositories: &[String]) -> Self {
-        let wanted = |uri: &str| repositories.iter().any(|known| known == uri.trim_end_matches('/'));
+        let wanted = |uri: &str| {
+            repositories
+                .iter()
+                .any(|known| known == uri.trim_end_matches('/'))
+        };
         let lines = self.lines.lines().filter_map(|line| {
             let rest = line.trim().strip_prefix("deb ")?;
-            rest.split_whitespace().any(wanted).then(|| format!("deb-src {rest}\n"))
+            rest.split_whitespace()
+                .any(wanted)
+                .then(|| format!("deb-src {rest}\n"))
         });
         Self {
             lines: lines.collect(),
-            stanzas: self.stanzas.split("\n\n").filter_map(|stanza| source_stanza(stanza, wanted)).collect(),
+            stanzas: self
+                .stanzas
+                .split("\n\n")
+                .filter_map(|stanza| source_stanza(stanza, wanted))
+                .collect(),
         }
     }
 
@@ -221,7 +249,8 @@ fn source_stanza(stanza: &str, wanted: impl Fn(&str) -> bool) -> Option<String> 
     let lines = stanza.lines().filter(|line| !line.starts_with('#'));
     let field = |name: &str| {
         let line = lines.clone().find(|line| {
-            line.split_once(':').is_some_and(|(field, _)| field.eq_ignore_ascii_case(name))
+            line.split_once(':')
+                .is_some_and(|(field, _)| field.eq_ignore_ascii_case(name))
         })?;
         Some((line, line.split_once(':')?.1))
     };
@@ -231,7 +260,13 @@ fn source_stanza(stanza: &str, wanted: impl Fn(&str) -> bool) -> Option<String> 
     if disabled || !binary || !field("URIs")?.1.split_whitespace().any(wanted) {
         return None;
     }
-    let changed = lines.clone().map(|line| if line == types { "Types: deb-src" } else { line });
+    let changed = lines.clone().map(|line| {
+        if line == types {
+            "Types: deb-src"
+        } else {
+            line
+        }
+    });
     Some(changed.collect::<Vec<_>>().join("\n") + "\n\n")
 }
 

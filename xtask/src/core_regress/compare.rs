@@ -40,22 +40,45 @@ pub fn compare(host: &Host, one: &Path, other: &Path) -> Result<Vec<Difference>>
 
 /// The names of the files in a directory.
 pub fn files(directory: &Path) -> Result<Vec<String>> {
-    let entries = fs::read_dir(directory).with_context(|| format!("no results in {}", directory.display()))?;
+    let entries = fs::read_dir(directory)
+        .with_context(|| format!("no results in {}", directory.display()))?;
     let files = entries.flatten().filter(|entry| entry.path().is_file());
-    Ok(files.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect())
+    Ok(files
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect())
 }
 
 fn diff(host: &Host, context: usize, one: &Path, other: &Path) -> Result<String> {
     let label = |path: &Path| {
-        let mut parts = path.components().rev().map(|part| part.as_os_str().to_string_lossy());
-        let (file, run) = (parts.next().unwrap_or_default(), parts.nth(1).unwrap_or_default());
+        let mut parts = path
+            .components()
+            .rev()
+            .map(|part| part.as_os_str().to_string_lossy());
+        let (file, run) = (
+            parts.next().unwrap_or_default(),
+            parts.nth(1).unwrap_or_default(),
+        );
         format!("--label={run}/{file}")
     };
     let mut command = host.command("diff");
-    command.args(["-a", "-N", &format!("-U{context}"), &label(one), &label(other)]);
-    let output = command.arg(one).arg(other).env("LC_ALL", "C").output().context("cannot run diff")?;
+    command.args([
+        "-a",
+        "-N",
+        &format!("-U{context}"),
+        &label(one),
+        &label(other),
+    ]);
+    let output = command
+        .arg(one)
+        .arg(other)
+        .env("LC_ALL", "C")
+        .output()
+        .context("cannot run diff")?;
     if output.status.code() != Some(1) {
-        bail!("diff failed: {}", String::from_utf8_lossy(&output.stderr).trim());
+        bail!(
+            "diff failed: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
@@ -84,13 +107,22 @@ pub fn unexpected(tests: &[String], results: &Path, expected: &Path) -> Vec<Stri
             .chain(alternatives)
             .any(|name| fs::read(expected.join(name)).is_ok_and(|text| text == result))
     };
-    tests.iter().filter(|test| !as_expected(test)).cloned().collect()
+    tests
+        .iter()
+        .filter(|test| !as_expected(test))
+        .cloned()
+        .collect()
 }
 
 /// The tests that a schedule of pg_regress names.
 pub fn scheduled(schedule: &str) -> Vec<String> {
-    let groups = schedule.lines().filter_map(|line| line.trim().strip_prefix("test:"));
-    groups.flat_map(str::split_whitespace).map(str::to_owned).collect()
+    let groups = schedule
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("test:"));
+    groups
+        .flat_map(str::split_whitespace)
+        .map(str::to_owned)
+        .collect()
 }
 
 #[cfg(test)]
@@ -105,7 +137,10 @@ mod tests {
 
     #[test]
     fn a_schedule_is_read() {
-        assert_eq!(scheduled("# no\ntest: a\n\ntest: b c\nignore: d\n"), ["a", "b", "c"]);
+        assert_eq!(
+            scheduled("# no\ntest: a\n\ntest: b c\nignore: d\n"),
+            ["a", "b", "c"]
+        );
     }
 
     #[test]
@@ -127,7 +162,10 @@ mod tests {
         let differences = compare(&host, &one, &other);
         fs::remove_dir_all(&base)?;
         let differences = differences?;
-        let short: Vec<_> = differences.iter().map(|it| (it.test.as_str(), it.hunks.clone())).collect();
+        let short: Vec<_> = differences
+            .iter()
+            .map(|it| (it.test.as_str(), it.hunks.clone()))
+            .collect();
         assert_eq!(
             short,
             [
@@ -135,7 +173,11 @@ mod tests {
                 ("more", vec![vec!["+x".to_owned()]])
             ]
         );
-        assert!(differences[0].text.starts_with("--- stock/changed.out\n+++ electric/changed.out\n"));
+        assert!(
+            differences[0]
+                .text
+                .starts_with("--- stock/changed.out\n+++ electric/changed.out\n")
+        );
         Ok(())
     }
 }

@@ -5,6 +5,7 @@
 
 use super::apt;
 use super::sources::Sources;
+use super::variants::Variant;
 use crate::host::{Host, SERVER_USER};
 use crate::postgres::Server;
 use crate::ui::Progress;
@@ -23,19 +24,6 @@ max_prepared_transactions = 2
 # EXPLAIN would show ids that hang on the OIDs that tables happen to get.
 compute_query_id = regress
 ";
-
-/// What a run of the suite is made with.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Variant {
-    /// What it is called, in file names too.
-    pub name: String,
-    /// `shared_preload_libraries`, in this order.
-    pub preload: Vec<&'static str>,
-    /// The extensions that are created in the database of the tests, before them.
-    pub create: Vec<&'static str>,
-    /// Further lines of postgresql.conf.
-    pub settings: String,
-}
 
 /// A directory of the user for servers, in which one server at a time runs the suite. All runs have the same paths, so that paths in
 /// results are the same too.
@@ -58,7 +46,11 @@ cd / && rm -rf "$2"
 impl<'a> Workshop<'a> {
     /// Makes the directory.
     pub fn new(host: &'a Host, server: &'a Server) -> Result<Self> {
-        let identity = if host.root { Some(server_user()?) } else { None };
+        let identity = if host.root {
+            Some(server_user()?)
+        } else {
+            None
+        };
         // Not in $TMPDIR, which may be private to us; short, since the socket lives there.
         let mut command = as_user(identity, "mktemp", Path::new("/tmp"));
         let directory = output(command.args(["-d", "/tmp/electric-XXXXXX"]))?;
@@ -84,14 +76,24 @@ impl<'a> Workshop<'a> {
     }
 
     /// Runs the suite on a fresh cluster, and leaves results and logs in the directory `to`.
-    pub fn run(&self, sources: &Sources, variant: &Variant, to: &Path, progress: &Progress) -> Result<()> {
+    pub fn run(
+        &self,
+        sources: &Sources,
+        variant: &Variant,
+        to: &Path,
+        progress: &Progress,
+    ) -> Result<()> {
         self.lay_out(sources)?;
         self.start(variant)?;
         let tested = self.test(sources, variant, progress);
         let checked = tested.and_then(|()| self.check(variant));
         // What there is helps to see why.
         let kept = self.keep(to);
-        let stopped = output(self.command("pg_ctl").args(["stop", "-s", "-w", "-m", "fast", "-D"]).arg(self.data()));
+        let stopped = output(
+            self.command("pg_ctl")
+                .args(["stop", "-s", "-w", "-m", "fast", "-D"])
+                .arg(self.data()),
+        );
         checked.and(kept).and(stopped.map(drop))?;
         no_crash(&to.join("server.log"))
     }
@@ -102,16 +104,32 @@ impl<'a> Workshop<'a> {
 
     /// A fresh copy of the tests: they write beside themselves.
     fn lay_out(&self, sources: &Sources) -> Result<()> {
-        output(as_user(self.identity, "rm", &self.directory).args(["-rf", "data", "log", "regress", "bin"]))?;
-        let copies = [(sources.regress.clone(), "regress"), (sources.psql.join("psql"), "bin/psql")];
+        output(
+            as_user(self.identity, "rm", &self.directory)
+                .args(["-rf", "data", "log", "regress", "bin"]),
+        )?;
+        let copies = [
+            (sources.regress.clone(), "regress"),
+            (sources.psql.join("psql"), "bin/psql"),
+        ];
         let bin = self.directory.join("bin");
         fs::create_dir(&bin)?;
         for (from, to) in copies {
-            output(Command::new("cp").arg("-RL").arg(from).arg(self.directory.join(to)))?;
+            output(
+                Command::new("cp")
+                    .arg("-RL")
+                    .arg(from)
+                    .arg(self.directory.join(to)),
+            )?;
         }
         if let Some((uid, gid)) = self.identity {
             let mut command = Command::new("chown");
-            output(command.arg("-R").arg(format!("{uid}:{gid}")).args([&bin, &self.regress()]))?;
+            output(
+                command
+                    .arg("-R")
+                    .arg(format!("{uid}:{gid}"))
+                    .args([&bin, &self.regress()]),
+            )?;
         }
         Ok(())
     }
@@ -122,8 +140,17 @@ impl<'a> Workshop<'a> {
 
     fn start(&self, variant: &Variant) -> Result<()> {
         let mut command = self.command("initdb");
-        command.args(["--username=postgres", "--encoding=UTF8", "--no-locale", "--auth=trust"]);
-        output(command.args(["--no-sync", "--no-instructions", "--pgdata"]).arg(self.data()))?;
+        command.args([
+            "--username=postgres",
+            "--encoding=UTF8",
+            "--no-locale",
+            "--auth=trust",
+        ]);
+        output(
+            command
+                .args(["--no-sync", "--no-instructions", "--pgdata"])
+                .arg(self.data()),
+        )?;
         let file = self.data().join("postgresql.conf");
         let before = fs::read_to_string(&file)?;
         let settings = format!(
@@ -135,9 +162,15 @@ impl<'a> Workshop<'a> {
         fs::write(&file, settings)?;
         let mut command = self.command("pg_ctl");
         command.args(["start", "--wait", "--silent", "--timeout=60", "--log"]);
-        command.arg(self.directory.join("log")).arg("--pgdata").arg(self.data());
+        command
+            .arg(self.directory.join("log"))
+            .arg("--pgdata")
+            .arg(self.data());
         // The server keeps what it inherits open.
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
         if !command.status()?.success() {
             let log = fs::read_to_string(self.directory.join("log")).unwrap_or_default();
             bail!("the server does not start:\n{log}");
@@ -148,7 +181,9 @@ impl<'a> Workshop<'a> {
     fn test(&self, sources: &Sources, variant: &Variant, progress: &Progress) -> Result<()> {
         // That tests differ from what their authors expected (status 1) is not what is asked here.
         let mut command = as_user(self.identity, "sh", &self.regress());
-        command.args(["-c", "\"$@\"; test $? -le 1", "sh"]).arg(&sources.pg_regress);
+        command
+            .args(["-c", "\"$@\"; test $? -le 1", "sh"])
+            .arg(&sources.pg_regress);
         let directory = |option: &str, path: &Path| format!("--{option}={}", path.display());
         let regress = self.regress();
         command
@@ -159,8 +194,16 @@ impl<'a> Workshop<'a> {
             .arg(directory("bindir", &self.directory.join("bin")))
             .arg(directory("host", &self.directory))
             .args(["--user=postgres", "--no-locale"]);
-        command.args(variant.create.iter().map(|name| format!("--load-extension={name}")));
-        progress.run(format_args!("running the suite, {}", variant.name), &mut command)
+        command.args(
+            variant
+                .create
+                .iter()
+                .map(|name| format!("--load-extension={name}")),
+        );
+        progress.run(
+            format_args!("running the suite, {}", variant.name),
+            &mut command,
+        )
     }
 
     /// Two runs also agree where nothing was loaded.
@@ -168,12 +211,27 @@ impl<'a> Workshop<'a> {
         let query = "SELECT current_setting('shared_preload_libraries'), \
                      (SELECT string_agg(extname, ',') FROM pg_extension WHERE extname <> 'plpgsql')";
         let mut command = self.command("psql");
-        command.args(["-X", "-A", "-t", "-F", " ", "-U", "postgres", "-d", "regression", "-c", query, "-h"]);
+        command.args([
+            "-X",
+            "-A",
+            "-t",
+            "-F",
+            " ",
+            "-U",
+            "postgres",
+            "-d",
+            "regression",
+            "-c",
+            query,
+            "-h",
+        ]);
         let is = output(command.arg(&self.directory))?;
         let mut words = is.trim_end().split(' ');
         let preload = words.next().unwrap_or_default();
         let created: Vec<&str> = words.next().unwrap_or_default().split(',').collect();
-        if preload != variant.preload.join(",") || !variant.create.iter().all(|name| created.contains(name)) {
+        if preload != variant.preload.join(",")
+            || !variant.create.iter().all(|name| created.contains(name))
+        {
             bail!("the server did not run with what it should have: {is:?} is not {variant:?}");
         }
         Ok(())
@@ -184,13 +242,22 @@ impl<'a> Workshop<'a> {
             fs::remove_dir_all(to)?;
         }
         fs::create_dir_all(to)?;
-        output(Command::new("cp").arg("-R").arg(self.regress().join("results")).arg(to))?;
+        output(
+            Command::new("cp")
+                .arg("-R")
+                .arg(self.regress().join("results"))
+                .arg(to),
+        )?;
         fs::copy(self.directory.join("log"), to.join("server.log"))?;
         Ok(())
     }
 
     fn command(&self, program: &str) -> Command {
-        as_user(self.identity, self.server.bindir.join(program), &self.directory)
+        as_user(
+            self.identity,
+            self.server.bindir.join(program),
+            &self.directory,
+        )
     }
 }
 
@@ -198,7 +265,11 @@ impl Drop for Workshop<'_> {
     fn drop(&mut self) {
         drop(self.watchdog.stdin.take());
         if !self.watchdog.wait().is_ok_and(|status| status.success()) || self.directory.exists() {
-            eprintln!("{} could not be removed from {}", self.directory.display(), self.host.system.name);
+            eprintln!(
+                "{} could not be removed from {}",
+                self.directory.display(),
+                self.host.system.name
+            );
         }
     }
 }
@@ -207,7 +278,9 @@ impl Drop for Workshop<'_> {
 fn no_crash(log: &Path) -> Result<()> {
     let text = String::from_utf8_lossy(&fs::read(log)?).into_owned();
     let crash = text.lines().find(|line| {
-        line.contains("PANIC:") || line.contains("TRAP:") || line.contains("was terminated by signal")
+        line.contains("PANIC:")
+            || line.contains("TRAP:")
+            || line.contains("was terminated by signal")
     });
     match crash {
         Some(line) => bail!("the server crashed: {line}\nits log is {}", log.display()),
@@ -229,7 +302,10 @@ fn as_user(
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy();
         // RUST_BACKTRACE would make the extension send backtraces to clients.
-        if ["PG", "RUST_", "LC_", "LANG"].iter().any(|prefix| name.starts_with(prefix)) {
+        if ["PG", "RUST_", "LC_", "LANG"]
+            .iter()
+            .any(|prefix| name.starts_with(prefix))
+        {
             command.env_remove(name.as_ref());
         }
     }
@@ -242,7 +318,9 @@ fn as_user(
 
 fn server_user() -> Result<(u32, u32)> {
     let number = |flag: &str| -> Result<u32> {
-        Ok(output(Command::new("id").args([flag, SERVER_USER]))?.trim().parse()?)
+        Ok(output(Command::new("id").args([flag, SERVER_USER]))?
+            .trim()
+            .parse()?)
     };
     Ok((number("-u")?, number("-g")?))
 }

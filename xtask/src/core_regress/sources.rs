@@ -16,8 +16,6 @@ const MARKER: &str = "complete";
 pub struct Sources {
     /// `src/test/regress` of PostgreSQL, with `regress.so`.
     pub regress: PathBuf,
-    /// The version they are of: `15.18`.
-    pub version: String,
     /// Where the `psql` is that goes with them.
     pub psql: PathBuf,
     /// The program that runs them.
@@ -35,15 +33,23 @@ pub enum Found {
 }
 
 /// Finds the tests for this server, in the given source tree of PostgreSQL or else by apt.
-pub fn find(host: &Host, server: &Server, tree: Option<&Path>, progress: &Progress) -> Result<Found> {
+pub fn find(
+    host: &Host,
+    server: &Server,
+    tree: Option<&Path>,
+    progress: &Progress,
+) -> Result<Found> {
     let server_version = version_of(server)?;
     let pg_regress = match pg_regress(server)? {
         Ok(path) => path,
         Err(missing) => return Ok(Found::Missing(missing)),
     };
-    let directory = host.target.join(format!("xtask/core-regress/tests-{}", server.version));
+    let directory = host
+        .target
+        .join(format!("xtask/core-regress/tests-{}", server.version));
     let regress = directory.join("regress");
-    let complete = fs::read_to_string(directory.join(MARKER)).is_ok_and(|text| text.trim() == server_version);
+    let complete =
+        fs::read_to_string(directory.join(MARKER)).is_ok_and(|text| text.trim() == server_version);
     if complete && tree.is_none() {
         progress.say(format_args!("found in {}", directory.display()));
     } else {
@@ -60,7 +66,7 @@ pub fn find(host: &Host, server: &Server, tree: Option<&Path>, progress: &Progre
         };
         if let Err(why) = unpacked {
             return Ok(Found::Missing(format!(
-                "the source of PostgreSQL {}: {why}. --source DIR takes a source tree that you have",
+                "the source of PostgreSQL {}: {why}",
                 server.version
             )));
         }
@@ -73,7 +79,6 @@ pub fn find(host: &Host, server: &Server, tree: Option<&Path>, progress: &Progre
     }
     Ok(Found::Sources(Sources {
         regress,
-        version,
         psql,
         pg_regress,
         note,
@@ -84,7 +89,9 @@ pub fn find(host: &Host, server: &Server, tree: Option<&Path>, progress: &Progre
 pub fn version_of(server: &Server) -> Result<String> {
     let text = ask(server, "--version")?;
     let version = text.split_whitespace().nth(1);
-    Ok(version.with_context(|| format!("what version is {text:?}?"))?.to_owned())
+    Ok(version
+        .with_context(|| format!("what version is {text:?}?"))?
+        .to_owned())
 }
 
 fn ask(server: &Server, option: &str) -> Result<String> {
@@ -96,7 +103,9 @@ fn ask(server: &Server, option: &str) -> Result<String> {
 fn pg_regress(server: &Server) -> Result<Result<PathBuf, String>> {
     let pgxs = PathBuf::from(ask(server, "--pgxs")?);
     let lib = pgxs.parent().and_then(Path::parent);
-    let path = lib.context("no directory of pgxs")?.join("test/regress/pg_regress");
+    let path = lib
+        .context("no directory of pgxs")?
+        .join("test/regress/pg_regress");
     Ok(if path.is_file() {
         Ok(path)
     } else {
@@ -109,7 +118,12 @@ fn pg_regress(server: &Server) -> Result<Result<PathBuf, String>> {
 }
 
 /// Unpacks the tests of the server's own version, or of another minor one where the mirror has lost that.
-fn fetch(host: &Host, server: &Server, server_version: &str, to: &Path) -> Result<Result<(), String>> {
+fn fetch(
+    host: &Host,
+    server: &Server,
+    server_version: &str,
+    to: &Path,
+) -> Result<Result<(), String>> {
     let package = format!("postgresql-{}", server.version);
     let download = to.join("apt");
     fs::create_dir_all(&download)?;
@@ -129,10 +143,15 @@ fn fetch(host: &Host, server: &Server, server_version: &str, to: &Path) -> Resul
     let unpacked = tarball.and_then(|tarball| {
         let mut command = host.command("tar");
         command.arg("-xf").arg(tarball).arg("-C").arg(to);
-        command.args(["--strip-components=1", "--wildcards", "--no-wildcards-match-slash"]);
+        command.args([
+            "--strip-components=1",
+            "--wildcards",
+            "--no-wildcards-match-slash",
+        ]);
         command.args(["*/src/test/regress", "*/configure"]);
         apt::output(&mut command)?;
-        fs::rename(to.join("src/test/regress"), to.join("regress")).map_err(|error| error.to_string())
+        fs::rename(to.join("src/test/regress"), to.join("regress"))
+            .map_err(|error| error.to_string())
     });
     fs::remove_dir_all(&download)?;
     Ok(unpacked)
@@ -152,7 +171,9 @@ fn copy(tree: &Path, to: &Path) -> Result<(), String> {
 /// Reads `PACKAGE_VERSION='15.18'` in PostgreSQL's `configure`.
 fn configured_version(directory: &Path) -> Result<String> {
     let text = fs::read_to_string(directory.join("configure"))?;
-    let line = text.lines().find_map(|line| line.strip_prefix("PACKAGE_VERSION="));
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("PACKAGE_VERSION="));
     let version = line.context("PostgreSQL's configure names no version")?;
     Ok(version.trim_matches('\'').to_owned())
 }
@@ -191,7 +212,8 @@ fn psql(
     if version == server_version {
         return (server.bindir.clone(), None);
     }
-    let other = format!("the tests are those of {version}; those of {server_version} could not be had");
+    let other =
+        format!("the tests are those of {version}; those of {server_version} could not be had");
     let client = directory.join("client");
     let bin = client.join(format!("usr/lib/postgresql/{}/bin", server.version));
     if bin.join("psql").is_file() {
@@ -205,7 +227,9 @@ fn psql(
     match unpacked {
         Ok(_) => (bin, Some(other)),
         Err(why) => {
-            let cut = format!("{other}, nor the psql of {version}, so that parts of some tests may be left out ({why})");
+            let cut = format!(
+                "{other}, nor the psql of {version}, so that parts of some tests may be left out ({why})"
+            );
             (server.bindir.clone(), Some(cut))
         }
     }

@@ -1,0 +1,130 @@
+//! Which runs are compared: without the extension, and with it, alone or among other people's libraries.
+
+use clap::ValueEnum;
+
+/// What a run of the suite is made with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Variant {
+    /// What it is called, in file names too.
+    pub name: String,
+    /// `shared_preload_libraries`, in this order.
+    pub preload: Vec<&'static str>,
+    /// The extensions that are created in the database of the tests, before them.
+    pub create: Vec<&'static str>,
+    /// Further lines of postgresql.conf.
+    pub settings: String,
+}
+
+/// A library that other people preload beside ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Library {
+    /// Writes an audit log; hooks into utility statements and the executor as we do
+    #[value(name = "pgaudit")]
+    PgAudit,
+    /// Counts statements; hooks into parsing, utility statements and the executor
+    #[value(name = "pg_stat_statements")]
+    PgStatStatements,
+}
+
+impl Library {
+    /// What `shared_preload_libraries` and `CREATE EXTENSION` call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::PgAudit => "pgaudit",
+            Self::PgStatStatements => "pg_stat_statements",
+        }
+    }
+
+    /// The Debian package that has it.
+    pub fn package(self, version: u16) -> String {
+        match self {
+            Self::PgAudit => format!("postgresql-{version}-pgaudit"),
+            // Debian has contrib in the server's package.
+            Self::PgStatStatements => format!("postgresql-{version}"),
+        }
+    }
+
+    /// Lets it do all it can.
+    fn settings(self) -> &'static str {
+        match self {
+            Self::PgAudit => "pgaudit.log = 'all'\n",
+            Self::PgStatStatements => "pg_stat_statements.track = 'all'\n",
+        }
+    }
+}
+
+/// Where the other libraries stand in `shared_preload_libraries`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Order {
+    /// Before the extension
+    Before,
+    /// After the extension
+    After,
+}
+
+/// The run without the extension, and those to compare with it.
+pub fn variants(with: &[Library], order: Option<Order>) -> (Variant, Vec<Variant>) {
+    let names: Vec<&'static str> = with.iter().map(|library| library.name()).collect();
+    let settings: String = with.iter().map(|library| library.settings()).collect();
+    let variant = |name: String, preload: Vec<&'static str>| Variant {
+        name,
+        create: preload.clone(),
+        preload,
+        settings: settings.clone(),
+    };
+    let ours = "electric";
+    if names.is_empty() {
+        return (
+            variant("stock".into(), vec![]),
+            vec![variant(ours.into(), vec![ours])],
+        );
+    }
+    let orders = order.map_or(vec![Order::Before, Order::After], |order| vec![order]);
+    let others = orders.into_iter().map(|order| {
+        let preload = match order {
+            Order::Before => [&names[..], &[ours]],
+            Order::After => [&[ours], &names[..]],
+        };
+        let preload = preload.concat();
+        variant(preload.join("+"), preload)
+    });
+    let others = others.collect();
+    (variant(names.join("+"), names), others)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stock_is_compared_with_the_extension() {
+        let (baseline, others) = variants(&[], None);
+        assert_eq!(
+            (baseline.name.as_str(), &baseline.preload[..]),
+            ("stock", &[][..])
+        );
+        let preloads: Vec<_> = others.into_iter().map(|other| other.preload).collect();
+        assert_eq!(preloads, [["electric"]]);
+    }
+
+    #[test]
+    fn other_libraries_stand_before_or_after() {
+        let libraries = [Library::PgAudit, Library::PgStatStatements];
+        let (baseline, others) = variants(&libraries, None);
+        assert_eq!(baseline.create, ["pgaudit", "pg_stat_statements"]);
+        assert!(
+            others
+                .iter()
+                .all(|other| other.settings == baseline.settings)
+        );
+        let preloads: Vec<_> = others.into_iter().map(|other| other.preload).collect();
+        assert_eq!(
+            preloads,
+            [
+                ["pgaudit", "pg_stat_statements", "electric"],
+                ["electric", "pgaudit", "pg_stat_statements"]
+            ]
+        );
+        assert_eq!(variants(&libraries, Some(Order::After)).1.len(), 1);
+    }
+}
