@@ -1,5 +1,6 @@
 //! `cargo xtask test`: every check, in order, with a table at the end.
 
+use crate::core_regress::{self, Verdict};
 use crate::host::{Host, SERVER_USER};
 use crate::pgrx;
 use crate::postgres::{self, Server, parse_version};
@@ -46,6 +47,8 @@ enum Kind {
     Pgrx,
     /// Tests against real servers, for each version; installs the extension first
     E2e,
+    /// PostgreSQL's own regression suite with and without the extension: `cargo xtask core-regress`
+    Core,
 }
 
 /// A step: one line of the table.
@@ -58,6 +61,7 @@ enum Step {
     Pgrx(u16),
     Install(u16),
     E2e(u16),
+    Core(u16),
 }
 
 impl Step {
@@ -70,6 +74,7 @@ impl Step {
             Self::Pgrx(version) => format!("tests inside PostgreSQL {version}"),
             Self::Install(version) => format!("installation into PostgreSQL {version}"),
             Self::E2e(version) => format!("end-to-end tests, PostgreSQL {version}"),
+            Self::Core(version) => format!("PostgreSQL {version}'s own regression suite"),
         }
     }
 
@@ -78,6 +83,7 @@ impl Step {
         match (self, other) {
             // With two servers the tests replicate from one to the other.
             (Self::Install(_), Self::E2e(_)) => true,
+            (Self::Install(installed), Self::Core(tested)) => installed == tested,
             _ => false,
         }
     }
@@ -99,6 +105,18 @@ fn plan(versions: &[u16], only: &[Kind]) -> Vec<Step> {
             Kind::Unit => steps.push(Step::Unit),
             Kind::Pgrx => steps.extend(each(Step::Pgrx)),
             Kind::E2e => steps.extend(each(Step::Install).chain(each(Step::E2e))),
+            Kind::Core => {
+                for version in versions
+                    .iter()
+                    .copied()
+                    .filter(|it| *it == core_regress::VERSION)
+                {
+                    if !steps.contains(&Step::Install(version)) {
+                        steps.push(Step::Install(version));
+                    }
+                    steps.push(Step::Core(version));
+                }
+            }
         }
     }
     steps
@@ -109,6 +127,12 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     let mut host = Host::new()?;
     let versions = postgres::chosen(&options.pg);
     let steps = plan(&versions, &options.only);
+    if steps.is_empty() {
+        bail!(
+            "there is nothing to run: PostgreSQL's own suite is run for version {}",
+            core_regress::VERSION
+        );
+    }
     let begin = Instant::now();
     let servers = if steps
         .iter()
@@ -149,7 +173,12 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         ui::heading(index + 1, steps.len(), &title);
         let start = Instant::now();
         let outcome = match bench.run(step) {
-            Ok(()) => Outcome::Passed,
+            Ok(outcome) => {
+                if let Outcome::Skipped(why) = &outcome {
+                    println!("SKIPPED: {why}");
+                }
+                outcome
+            }
             Err(error) => {
                 eprintln!("error: {error:#}");
                 failed.push(step);
@@ -183,8 +212,8 @@ struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    fn run(&self, step: Step) -> Result<()> {
-        match step {
+    fn run(&self, step: Step) -> Result<Outcome> {
+        let done = match step {
             Step::Fmt => self.cargo(&["fmt", "--all", "--check"]),
             Step::Clippy(version) => {
                 let features = format!("pg{version},pg_test");
@@ -227,7 +256,9 @@ impl Bench<'_> {
             Step::Pgrx(version) => self.inside(self.server(version)?),
             Step::Install(version) => finish(&mut pgrx::install(self.server(version)?, self.host)),
             Step::E2e(version) => self.against(self.server(version)?),
-        }
+            Step::Core(version) => return self.core(self.server(version)?),
+        };
+        done.map(|()| Outcome::Passed)
     }
 
     fn server(&self, version: u16) -> Result<&Server> {
@@ -274,6 +305,20 @@ impl Bench<'_> {
             command.env("ELECTRIC_OTHER_PG_CONFIG", &other.pg_config);
         }
         finish(command.args(&self.options.filter))
+    }
+
+    /// PostgreSQL's own suite, where its source can be had.
+    fn core(&self, server: &Server) -> Result<Outcome> {
+        if self.options.filter.is_some() {
+            return Ok(Outcome::Skipped(
+                "it runs as a whole; only some tests were asked for".into(),
+            ));
+        }
+        match core_regress::check(self.host, server)? {
+            Verdict::Same => Ok(Outcome::Passed),
+            Verdict::Different => bail!("results differ with the extension; see above"),
+            Verdict::Missing(what) => Ok(Outcome::Skipped(format!("missing is {what}"))),
+        }
     }
 }
 
@@ -352,7 +397,8 @@ mod tests {
                 Install(15),
                 Install(16),
                 E2e(15),
-                E2e(16)
+                E2e(16),
+                Core(15)
             ]
         );
     }
@@ -364,11 +410,17 @@ mod tests {
             [Step::Fmt, Step::Install(18), Step::E2e(18)]
         );
         assert_eq!(plan(&[15], &[Kind::Unit]), [Step::Unit]);
+        assert_eq!(
+            plan(&[15, 16], &[Kind::Core]),
+            [Step::Install(15), Step::Core(15)]
+        );
+        assert_eq!(plan(&[16], &[Kind::Core]), []);
     }
 
     #[test]
     fn end_to_end_tests_need_the_installations() {
         assert!(Step::Install(16).is_needed_by(Step::E2e(15)));
         assert!(!Step::Pgrx(15).is_needed_by(Step::E2e(15)));
+        assert!(Step::Install(15).is_needed_by(Step::Core(15)));
     }
 }
