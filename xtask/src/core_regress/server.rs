@@ -35,12 +35,18 @@ pub struct Workshop<'a> {
     watchdog: Child,
 }
 
-/// Waits for the end of its input, then ends the server of the directory `$2` with the `pg_ctl` `$1`, and removes it.
+/// Waits for the end of its input, then ends the server of the directory `$2` with the `pg_ctl` `$1`, and removes it. Where we were
+/// killed pg_regress goes on until it finds neither server nor directory, and may write meanwhile.
 const WATCHDOG: &str = r#"
 trap '' INT TERM HUP
 cat >/dev/null
 "$1" stop --silent --wait --timeout=20 --mode=immediate --pgdata "$2/data"
-cd / && rm -rf "$2"
+cd /
+for try in 1 2 3 4 5 6 7 8 9 10; do
+    rm -rf "$2" && exit 0
+    sleep 1
+done
+exit 1
 "#;
 
 impl<'a> Workshop<'a> {

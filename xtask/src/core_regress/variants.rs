@@ -66,13 +66,18 @@ pub enum Order {
 pub fn variants(with: &[Library], order: Option<Order>) -> (Variant, Vec<Variant>) {
     let names: Vec<&'static str> = with.iter().map(|library| library.name()).collect();
     let settings: String = with.iter().map(|library| library.settings()).collect();
+    let ours = "electric";
     let variant = |name: String, preload: Vec<&'static str>| Variant {
         name,
-        create: preload.clone(),
+        // Ours last, whatever the order of preloading: so the others have the same OIDs as without it.
+        create: names
+            .iter()
+            .chain(preload.contains(&ours).then_some(&ours))
+            .copied()
+            .collect(),
         preload,
         settings: settings.clone(),
     };
-    let ours = "electric";
     if names.is_empty() {
         return (
             variant("stock".into(), vec![]),
@@ -89,7 +94,7 @@ pub fn variants(with: &[Library], order: Option<Order>) -> (Variant, Vec<Variant
         variant(preload.join("+"), preload)
     });
     let others = others.collect();
-    (variant(names.join("+"), names), others)
+    (variant(names.join("+"), names.clone()), others)
 }
 
 #[cfg(test)]
@@ -116,6 +121,11 @@ mod tests {
             others
                 .iter()
                 .all(|other| other.settings == baseline.settings)
+        );
+        assert!(
+            others
+                .iter()
+                .all(|other| other.create == ["pgaudit", "pg_stat_statements", "electric"])
         );
         let preloads: Vec<_> = others.into_iter().map(|other| other.preload).collect();
         assert_eq!(
