@@ -162,6 +162,7 @@ class Replica:
             self.sqlite.execute(statement)
         if "table" in op:
             key = (op["table"]["schema"], op["table"]["name"])
+            if command == "replace_table": self.shapes.pop((op["from"]["schema"], op["from"]["name"]))
             if command == "disable_table": self.shapes.pop(key)
             else: self.shapes[key] = op["table"]
 
@@ -201,7 +202,7 @@ class Replica:
                 self.sqlite.execute(sql, values + keys(new))  # ON UPDATE CASCADE moved it already
 
     def apply(self, changes, skip, whole):
-        """One transaction of Postgres in one of SQLite; the tables that it made."""
+        """One transaction of Postgres in one of SQLite; the tables that it made, or made anew."""
         created = set()
         ddl = any(name == ("electric", "ddl_commands") for _, (name, *_) in changes)
         truncates = any(letter == "T" for letter, _ in changes)
@@ -213,7 +214,7 @@ class Replica:
                     text_array = {"kind": "base", "name": "text", "array_dims": 1}
                     self.command(int(record["id"]), record["command"], record["relation"],
                                  json.loads(array(text_array, record["sqlite"])), op, record["hash"])
-                    if record["command"] == "create_table":
+                    if record["command"] in ("create_table", "replace_table"):
                         created.add((op["table"]["schema"], op["table"]["name"]))
                 elif name[0] != "electric" and name not in skip | created:
                     self.row(letter, self.shapes[name], *(rows or (None, None)))
@@ -223,7 +224,8 @@ class Replica:
         return created
 
     def pull(self, upto=None, skip=frozenset()):
-        """Applies what was committed (before `upto`), but no rows of the tables in `skip`."""
+        """Applies what was committed (before `upto`), but no rows of the tables in `skip`. Stops after a transaction
+        that made tables, and gives those."""
         self.cursor.execute("SELECT lsn, data FROM pg_logical_slot_peek_binary_changes(%s, %s, NULL, "
                             "'proto_version', '1', 'publication_names', %s)", (SLOT, upto, PUBLICATION))
         changes = []
@@ -236,19 +238,27 @@ class Replica:
             self.cursor.execute("SELECT pg_replication_slot_advance(%s, %s)", (SLOT, lsn))
             changes = []
             if created:
-                # The rows that the tables had before: from a snapshot, once the stream has come to it.
-                sql, point = self.snapshot(f"{SLOT}_{next(COPIES)}", temporary=True)
-                self.pull(point, skip | created)
+                return created
+        return set()
+
+    def follow(self):
+        """Applies all that was committed. Tables that are made get their rows from a snapshot, once the stream has come
+        to it; if more are made on the way, from a later one."""
+        created = self.pull()
+        while created:
+            sql, point = self.snapshot(f"{SLOT}_{next(COPIES)}", temporary=True)
+            more = self.pull(point, created)
+            if not more:
                 with self.transaction(checked=False):
                     for name in created & self.shapes.keys():
                         self.copy(sql, self.shapes[name])
-                sql.connection.close()
-                return self.pull(upto, skip)  # what comes after
+            sql.connection.close()
+            created = created | more if more else self.pull()
 
 
 if __name__ == "__main__":
     replica = Replica(sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else "")
     replica.first_contact()
     while True:
-        replica.pull()
+        replica.follow()
         time.sleep(0.5)
