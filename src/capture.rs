@@ -68,24 +68,30 @@ pub fn command_ended(event: Option<Event>) -> Result<(), Error> {
     if watch.is_empty() {
         return Ok(());
     }
-    // Where the first command of a backend loads the library, nothing could be kept over the commits inside it.
-    if let Some(Statement::CreateIndex {
-        relation,
-        concurrently: true,
-    }) = event.map(|event| event.statement())
-    {
-        touched.relations.push(relation);
+    let mut types = watch.touched_types(&touched);
+    match event.map(|event| event.statement()) {
+        // Where the first command of a backend loads the library, nothing could be kept over the commits inside it.
+        Some(Statement::CreateIndex {
+            relation,
+            concurrently: true,
+        }) => touched.relations.push(relation),
+        // A constraint of a domain that is renamed or dropped invalidates nothing.
+        Some(Statement::ChangeType(id, _)) if watch.uses(id) => types.push(id),
+        _ => {}
     }
-    changed(&touched, &watch)
+    changed(&touched, types, &watch)
 }
 
-fn changed(touched: &Touched, watch: &Watch) -> Result<(), Error> {
+fn changed(touched: &Touched, types: Vec<pg_sys::Oid>, watch: &Watch) -> Result<(), Error> {
     let mut replaced = BTreeSet::new();
-    for id in watch.touched_types(touched) {
-        replaced.extend(types::touched(id, watch)?);
+    for id in types {
+        replaced.extend(self::types::touched(id, watch)?);
     }
+    replaced.extend(touched.rewritten.iter().map(|id| id.to_u32()));
     for id in watch.touched_tables(touched) {
-        replaced.remove(&id.to_u32());
+        if replaced.contains(&id.to_u32()) {
+            continue;
+        }
         tables::touched(id, watch)?;
     }
     for id in replaced {

@@ -357,8 +357,12 @@ impl Reader {
         if !attributes.iter().any(|attribute| attribute.has_default) {
             return BTreeMap::new();
         }
-        let type_of: BTreeMap<i16, pg_sys::Oid> =
-            attributes.iter().map(|a| (a.number, a.type_id)).collect();
+        // What generates a column is no default, and may name others.
+        let type_of: BTreeMap<i16, pg_sys::Oid> = attributes
+            .iter()
+            .filter(|attribute| attribute.generated == 0)
+            .map(|attribute| (attribute.number, attribute.type_id))
+            .collect();
         let read = |row: &Row| {
             let number = row.get::<i16>(c::default::COLUMN)?;
             let type_id = *type_of.get(&number)?;

@@ -11,7 +11,7 @@ use pgrx::pg_sys;
 
 use crate::error::Error;
 use crate::pg::tree::{Action, AddedColumn, Statement};
-use crate::pg::{names, relation, session, types};
+use crate::pg::{names, relation, session, touched, types};
 use crate::watch::Watch;
 use crate::{catalog, settings, store};
 
@@ -316,11 +316,22 @@ fn own_objects(statement: &Statement) -> Result<(), Error> {
 
 /// A table is about to be rewritten. Values of a column may change although no shape shows it.
 pub fn rewrite(table: pg_sys::Oid, column_types: bool, watch: &Watch) -> Result<(), Error> {
-    let (policy, unrestricted) = settings::effective_policy();
-    if unrestricted || !column_types || policy == Policy::Compatible {
+    let root = relation::root_of_partition(table).unwrap_or(table);
+    if !column_types || !watch.has(root) {
         return Ok(());
     }
-    let root = relation::root_of_partition(table).unwrap_or(table);
+    let (policy, unrestricted) = settings::effective_policy();
+    let computed = touched::computes_values();
+    if unrestricted {
+        if computed {
+            touched::rewrites(root);
+        }
+        return Ok(());
+    }
+    // A wider type rewrites rows as well, but leaves every value as it was.
+    if policy == Policy::Compatible && !computed {
+        return Ok(());
+    }
     match electrified(root, watch)? {
         Some(table) => Err(refusal::rewrite(&table).into()),
         None => Ok(()),

@@ -81,7 +81,7 @@ pub fn add(tables: &[(pg_sys::Oid, String)]) -> Result<(), Error> {
                 )
                 .detail("Replicas could not tell rows and columns that are left out from ones that are not there.")
                 .hint(format!(
-                    "First: ALTER PUBLICATION {} DROP TABLE {table_name};",
+                    "As superuser: SET electric.policy = 'unrestricted'; ALTER PUBLICATION {} DROP TABLE {table_name}; RESET electric.policy;",
                     quote_ident_if_needed(&name)
                 )));
             }

@@ -18,7 +18,7 @@ fn idle() -> bool {
 pub fn utility_starts(statement: &Statement) -> Result<Datum, Error> {
     if !idle() {
         capture::command_starts(statement)?;
-        touched::command_starts(false);
+        touched::command_starts(false, false);
     }
     Ok(void())
 }
@@ -44,13 +44,14 @@ pub fn on_command_start(call: &Call) -> Result<Datum, Error> {
     if !ours {
         capture::command_starts(&statement)?;
     }
+    let computes_values = statement.computes_values();
     let Statement::DropExtensions(names) = statement else {
-        touched::command_starts(ours);
+        touched::command_starts(ours, computes_values);
         return Ok(void());
     };
     // Where the extension itself goes, its trigger for the end of the command goes with it.
     if !names.iter().any(|name| name == "electric") {
-        touched::command_starts(ours);
+        touched::command_starts(ours, computes_values);
     } else {
         let publication = settings::publication();
         if names::publication_id(&publication) != pgrx::pg_sys::Oid::INVALID {

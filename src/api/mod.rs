@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use pgrx::pg_sys::SubTransactionId;
 
-use crate::pg::{touched, xact};
+use crate::pg::{hook, xact};
 
 pub mod check;
 pub mod enable;
@@ -12,7 +12,7 @@ pub mod events;
 pub mod status;
 pub mod versions;
 
-/// Where commands of our own are issued: how deep commands were nested before, and the subtransaction.
+/// Where commands of our own are issued: how deep statements were nested before, and the subtransaction.
 #[derive(Clone, Copy)]
 struct Work {
     depth: usize,
@@ -23,11 +23,11 @@ thread_local! {
     static WORK: Cell<Option<Work>> = const { Cell::new(None) };
 }
 
-/// Whether a command that starts now is one of our own, which capture passes over. One that a trigger of the user's
+/// Whether the command that runs is one of our own, which capture passes over. One that a trigger of the user's
 /// runs because of ours is not.
 pub fn at_work() -> bool {
     WORK.get()
-        .is_some_and(|work| work.depth == touched::depth())
+        .is_some_and(|work| hook::depth() == work.depth + 1)
 }
 
 /// The transaction was rolled back, and with it whatever we were at.
@@ -45,7 +45,7 @@ pub fn subtransaction_aborted(id: SubTransactionId) {
 /// Runs commands of our own.
 pub fn working<T>(body: impl FnOnce() -> T) -> T {
     let before = WORK.replace(Some(Work {
-        depth: touched::depth(),
+        depth: hook::depth(),
         subtransaction: xact::subtransaction(),
     }));
     let result = body();

@@ -2,6 +2,7 @@
 //! table anew, or drop it.
 
 use electric_schema::change::Change;
+use electric_schema::refusal;
 use pgrx::pg_sys;
 
 use super::tables::Compared;
@@ -32,6 +33,10 @@ pub(super) fn table(id: pg_sys::Oid, compared: Compared, watch: &Watch) -> Resul
     let Compared {
         recorded, actual, ..
     } = compared;
+    // No policy makes an unlogged table replicate.
+    if actual.class.persistence != b'p' {
+        return Err(refusal::set_unlogged(&recorded).into());
+    }
     for type_id in &actual.types {
         types::use_type(*type_id)?;
     }

@@ -149,9 +149,10 @@ pub fn drift(id: pg_sys::Oid, policy: Policy) -> Result<Option<String>, Error> {
 /// Records a table as replaced, whatever its shape: something that no shape shows happened to it.
 pub fn replaced(id: pg_sys::Oid, watch: &Watch) -> Result<(), Error> {
     locks::migrations();
-    match compare(id)? {
-        Some(compared) => replace::table(id, compared, watch),
-        None => Ok(()),
+    match compare(id) {
+        Ok(Some(compared)) => replace::table(id, compared, watch),
+        Ok(None) => Ok(()),
+        Err(_gone) => replace::dropped(id),
     }
 }
 

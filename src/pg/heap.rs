@@ -243,11 +243,11 @@ fn ordered(
 
 /// Adds a row; `None` is NULL. One value per column of the table.
 pub fn insert(relation: pg_sys::Oid, values: &[Option<pg_sys::Datum>]) -> Result<(), Error> {
-    intact(relation, Some(values.len()))?;
+    let width = intact(relation, Some(values.len()))?;
     // SAFETY: the values match the table's columns, which only we define; its indexes are plain.
     unsafe {
         let table = pg_sys::table_open(relation, pg_sys::RowExclusiveLock as i32);
-        let (mut datums, mut nulls) = split(values);
+        let (mut datums, mut nulls) = split(values, width);
         let tuple =
             pg_sys::heap_form_tuple((*table).rd_att, datums.as_mut_ptr(), nulls.as_mut_ptr());
         pg_sys::CatalogTupleInsert(table, tuple);
@@ -264,9 +264,9 @@ pub fn update(
     keys: &[Key],
     values: &[Option<pg_sys::Datum>],
 ) -> Result<(), Error> {
-    intact(relation, Some(values.len()))?;
+    let width = intact(relation, Some(values.len()))?;
     change(relation, index, keys, |table, old| {
-        let (mut datums, mut nulls) = split(values);
+        let (mut datums, mut nulls) = split(values, width);
         // SAFETY: as in `insert`; `old` is the tuple under the scan.
         unsafe {
             let tuple =
@@ -290,13 +290,17 @@ pub fn delete(relation: pg_sys::Oid, index: pg_sys::Oid, keys: &[Key]) -> Result
 }
 
 /// Whether a table of ours still has the columns it was made with, and plain indexes only: rows are written without
-/// the executor, which could handle others.
-fn intact(relation: pg_sys::Oid, columns: Option<usize>) -> Result<(), Error> {
+/// the executor, which could handle others. Gives the number of values that a row takes, those of columns that came
+/// and went included.
+fn intact(relation: pg_sys::Oid, columns: Option<usize>) -> Result<usize, Error> {
     use pg_sys::{Anum_pg_index_indexprs, Anum_pg_index_indpred, SysCacheIdentifier};
     // SAFETY: the relation is open while its descriptor and list of indexes are read.
-    let (found, indexes) = unsafe {
+    let (dropped, indexes) = unsafe {
         let table = pg_sys::table_open(relation, pg_sys::RowExclusiveLock as i32);
-        let found = (*(*table).rd_att).natts;
+        let descriptor = (*table).rd_att;
+        let dropped: Vec<bool> = (1..=(*descriptor).natts)
+            .map(|number| (*super::compat::attribute(descriptor, number as i16)).attisdropped)
+            .collect();
         let list = pg_sys::RelationGetIndexList(table);
         let length = if list.is_null() {
             0
@@ -307,7 +311,7 @@ fn intact(relation: pg_sys::Oid, columns: Option<usize>) -> Result<(), Error> {
             .map(|i| (*(*list).elements.add(i)).oid_value)
             .collect();
         pg_sys::table_close(table, pg_sys::NoLock as i32);
-        (found, indexes)
+        (dropped, indexes)
     };
     let plain = |index: &pg_sys::Oid| {
         cached(SysCacheIdentifier::INDEXRELID, (*index).into(), |row| {
@@ -316,9 +320,12 @@ fn intact(relation: pg_sys::Oid, columns: Option<usize>) -> Result<(), Error> {
         })
         .unwrap_or(true)
     };
-    if columns.is_some_and(|columns| usize::try_from(found) != Ok(columns))
-        || !indexes.iter().all(plain)
-    {
+    let as_made = columns.is_none_or(|columns| {
+        dropped.len() >= columns
+            && dropped[..columns].iter().all(|dropped| !dropped)
+            && dropped[columns..].iter().all(|dropped| *dropped)
+    });
+    if !as_made || !indexes.iter().all(plain) {
         let name = super::names::relation_name(relation).unwrap_or_default();
         return Err(
             Error::internal(format!("table electric.{name} was altered"))
@@ -326,7 +333,7 @@ fn intact(relation: pg_sys::Oid, columns: Option<usize>) -> Result<(), Error> {
                 .hint("Undo the change; the tables of the extension are not to be altered."),
         );
     }
-    Ok(())
+    Ok(dropped.len())
 }
 
 fn change(
@@ -364,9 +371,13 @@ fn change(
     }
 }
 
-fn split(values: &[Option<pg_sys::Datum>]) -> (Vec<pg_sys::Datum>, Vec<bool>) {
+/// Datums and null flags, filled up to the width of the table.
+fn split(values: &[Option<pg_sys::Datum>], width: usize) -> (Vec<pg_sys::Datum>, Vec<bool>) {
+    let missing = width.saturating_sub(values.len());
     values
         .iter()
+        .copied()
+        .chain(std::iter::repeat_n(None, missing))
         .map(|value| (value.unwrap_or(pg_sys::Datum::from(0)), value.is_none()))
         .unzip()
 }

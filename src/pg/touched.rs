@@ -21,6 +21,8 @@ pub struct Touched {
     pub enums: bool,
     /// So many relations that not all of them are listed.
     pub too_many: bool,
+    /// Tables whose rows were written anew with other values.
+    pub rewritten: Vec<pg_sys::Oid>,
 }
 
 impl Touched {
@@ -30,6 +32,7 @@ impl Touched {
         schemas: Vec::new(),
         enums: false,
         too_many: false,
+        rewritten: Vec::new(),
     };
 }
 
@@ -39,8 +42,12 @@ const MOST: usize = 1 << 16;
 /// A command between its start and its end.
 struct Frame {
     touched: Touched,
+    /// How many statements the hook saw running, this one among them.
+    depth: usize,
     subtransaction: pg_sys::SubTransactionId,
     ours: bool,
+    /// ALTER COLUMN TYPE … USING: no type tells what becomes of the values.
+    computes_values: bool,
 }
 
 struct State {
@@ -116,31 +123,49 @@ fn push<T: PartialEq>(list: &mut Vec<T>, value: T) {
     }
 }
 
-/// A command begins: what is touched from here on is its own. `ours` marks commands that we issue ourselves.
-pub fn command_starts(ours: bool) {
-    // A command that never came to its end leaves its frame behind. It is not dropped when a transaction commits:
+/// A command begins: what is touched from here on is its own. `ours` marks commands that we issue ourselves,
+/// `computes_values` those with ALTER COLUMN TYPE … USING.
+pub fn command_starts(ours: bool, computes_values: bool) {
+    let depth = super::hook::depth();
+    let subtransaction = super::xact::subtransaction();
+    let state = state();
+    // A command that never came to its end leaves its frame behind. Frames are not dropped when a transaction commits:
     // CREATE INDEX CONCURRENTLY commits in the middle of its command.
-    if super::hook::depth() <= 1 {
-        reset();
-    }
-    state().frames.push(Frame {
+    state.frames.retain(|frame| frame.depth < depth);
+    state.frames.push(Frame {
         touched: Touched::NONE,
-        subtransaction: super::xact::subtransaction(),
+        depth,
+        subtransaction,
         ours,
+        computes_values,
     });
 }
 
 /// A command ended: what it touched, and whether it was one of our own.
 pub fn command_ended() -> (Touched, bool) {
-    state()
-        .frames
-        .pop()
-        .map_or((Touched::NONE, false), |frame| (frame.touched, frame.ours))
+    let depth = super::hook::depth();
+    let state = state();
+    while let Some(frame) = state.frames.pop_if(|frame| frame.depth >= depth) {
+        if frame.depth == depth {
+            return (frame.touched, frame.ours);
+        }
+    }
+    (Touched::NONE, false)
 }
 
-/// How many commands run, one inside the other.
-pub fn depth() -> usize {
-    state().frames.len()
+/// Whether the command that runs gives rows values that it computes.
+pub fn computes_values() -> bool {
+    state()
+        .frames
+        .last()
+        .is_some_and(|frame| frame.computes_values)
+}
+
+/// The rows of the table are written anew by the command that runs.
+pub fn rewrites(table: pg_sys::Oid) {
+    if let Some(frame) = state().frames.last_mut() {
+        frame.touched.rewritten.push(table);
+    }
 }
 
 /// The transaction was rolled back.

@@ -142,6 +142,16 @@ pub enum Statement {
 }
 
 impl Statement {
+    /// Whether it has ALTER COLUMN TYPE … USING.
+    pub fn computes_values(&self) -> bool {
+        match self {
+            Statement::AlterTable { actions, .. } => actions
+                .iter()
+                .any(|action| matches!(action, Action::ChangeType { using: true, .. })),
+            _ => false,
+        }
+    }
+
     /// What the parse tree says.
     ///
     /// # Safety
@@ -189,6 +199,10 @@ impl Statement {
                             Statement::ChangeType(id, "rename a value of")
                         }
                     })
+                }
+                T_AlterDomainStmt => {
+                    let statement: *mut pg_sys::AlterDomainStmt = tree.cast();
+                    type_id((*statement).typeName).map(|id| Statement::ChangeType(id, "alter"))
                 }
                 T_AlterPublicationStmt => {
                     let statement: *mut pg_sys::AlterPublicationStmt = tree.cast();
@@ -376,6 +390,9 @@ unsafe fn rename(statement: *mut pg_sys::RenameStmt) -> Option<Statement> {
             },
             OBJECT_TYPE | OBJECT_DOMAIN => {
                 Statement::ChangeType(type_id((*statement).object.cast())?, "rename")
+            }
+            OBJECT_DOMCONSTRAINT => {
+                Statement::ChangeType(type_id((*statement).object.cast())?, "alter")
             }
             OBJECT_SCHEMA => Statement::RenameSchema(part()?),
             OBJECT_PUBLICATION => {
