@@ -14,8 +14,9 @@ use std::sync::OnceLock;
 
 use electric_tests::cluster::Cluster;
 use electric_tests::database::{Database, commands, run, text};
-use electric_tests::errors::{ServerError, describe};
+use electric_tests::errors::describe;
 use postgres::Client;
+use postgres::error::DbError;
 
 const POLICIES: [&str; 3] = ["additive", "compatible", "unrestricted"];
 
@@ -300,7 +301,7 @@ fn judge(
                     drift: Vec::new(),
                 };
             };
-            let (verdict, said) = error_said(&ServerError::from(error));
+            let (verdict, said) = error_said(error);
             match records(client) {
                 Ok(after) if after.rows == before.rows => {}
                 Ok(after) => problems.push(format!(
@@ -359,21 +360,23 @@ fn recorded(client: &mut Client, before: &Records, after: &Records) -> (String, 
 }
 
 /// What the server answered. Its own errors are its own affair, and differ between versions: their code must do.
-fn error_said(error: &ServerError) -> (&'static str, String) {
-    let is_ours = error.code == "0A000" && !error.detail.is_empty() && !error.hint.is_empty();
+fn error_said(error: &DbError) -> (&'static str, String) {
+    let code = error.code().code();
+    let is_ours = code == "0A000" && error.detail().is_some() && error.hint().is_some();
     if !is_ours {
-        return ("error", format!("error {}", error.code));
+        return ("error", format!("error {code}"));
     }
-    let mut said = format!("refused\n    ERROR:  {}", indented(&error.message));
+    let mut said = format!("refused\n    ERROR:  {}", indented(error.message()));
     for (field, value) in [
-        ("DETAIL", &error.detail),
-        ("HINT", &error.hint),
-        ("SCHEMA NAME", &error.schema),
-        ("TABLE NAME", &error.table),
-        ("COLUMN NAME", &error.column),
-        ("CONSTRAINT NAME", &error.constraint),
+        ("DETAIL", error.detail()),
+        ("HINT", error.hint()),
+        ("SCHEMA NAME", error.schema()),
+        ("TABLE NAME", error.table()),
+        ("COLUMN NAME", error.column()),
+        ("DATATYPE NAME", error.datatype()),
+        ("CONSTRAINT NAME", error.constraint()),
     ] {
-        if !value.is_empty() {
+        if let Some(value) = value {
             let _ = write!(said, "\n    {field}:  {}", indented(value));
         }
     }
