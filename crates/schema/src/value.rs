@@ -80,7 +80,8 @@ fn convert(data_type: &ColumnType, text: &str) -> Option<SqliteValue> {
             if real.is_nan() {
                 SqliteValue::Null
             } else {
-                SqliteValue::Real(real)
+                // SQLite stores whole numbers without a fraction, and with it loses the sign of -0.
+                SqliteValue::Real(real + 0.0)
             }
         }),
         SqliteType::Blob => bytes(text).map(SqliteValue::Blob),

@@ -71,6 +71,20 @@ fn scalars() {
 }
 
 #[test]
+fn minus_zero_is_what_sqlite_makes_of_it() {
+    let sqlite = rusqlite::Connection::open_in_memory().unwrap();
+    let sql = "CREATE TABLE t (x REAL) STRICT; INSERT INTO t VALUES (-0.0)";
+    sqlite.execute_batch(sql).unwrap();
+    let stored: f64 = sqlite
+        .query_row("SELECT x FROM t", [], |row| row.get(0))
+        .unwrap();
+    assert!(stored.is_sign_positive());
+    for name in ["float4", "float8"] {
+        assert_eq!(to_sqlite(&base(name), Some("-0")).unwrap().literal(), "0.0");
+    }
+}
+
+#[test]
 fn what_is_no_value_of_its_type() {
     for (data_type, value) in [
         (base("bool"), "yes"),
