@@ -335,7 +335,7 @@ impl Draft {
         );
         let name = quote_ident(&constraint);
         // Within itself only after the key is there; NOT VALID only where Postgres can do it.
-        if choices.chance(20) && !self.table.partitioned {
+        if choices.chance(35) && !self.table.partitioned {
             self.after.push(format!(
                 "ALTER TABLE {} ADD CONSTRAINT {name} {key} NOT VALID",
                 self.table.sql()
@@ -371,7 +371,7 @@ impl Draft {
     fn constraints(&mut self, choices: &mut Choices<'_>, state: &mut State) {
         let sql = self.table.sql();
         let columns = self.table.columns.clone();
-        if choices.chance(30) {
+        if choices.chance(50) {
             let name = state.name(choices, "check");
             let column = choices
                 .pick(&columns)
@@ -489,7 +489,7 @@ pub fn added_column(
     if let Some(default) = &default {
         item.push_str(&format!(" DEFAULT {default}"));
     }
-    let not_null = default.is_some() && choices.chance(40);
+    let not_null = default.as_ref().is_some_and(|default| default != "NULL") && choices.chance(40);
     if not_null {
         item.push_str(" NOT NULL");
     }
@@ -537,17 +537,17 @@ pub fn prelude() -> Vec<String> {
     {
         statements.push(format!("CREATE SCHEMA {}", quote_ident(schema)));
     }
-    statements.push(types::PRELUDE.to_owned());
+    statements.push(super::built_in::PRELUDE.to_owned());
     statements.push(format!(
         "CREATE SEQUENCE {} INCREMENT BY -2",
         qualified_quoted("app", "Shared sequence")
     ));
     for (name, arguments, result, body) in [
-        ("local_text", "", "text", "SELECT 'local'::text"),
+        ("local_text", "", "text", "SELECT text $$local$$"),
         ("local_check", "text", "boolean", "SELECT true"),
     ] {
         statements.push(format!(
-            "CREATE FUNCTION app.{name}({arguments}) RETURNS {result} LANGUAGE sql IMMUTABLE AS '{body}'"
+            "CREATE FUNCTION app.{name}({arguments}) RETURNS {result} LANGUAGE sql IMMUTABLE AS $body${body}$body$"
         ));
     }
     statements

@@ -5,10 +5,12 @@
 //! makes tables of all types, changes them additively, and writes rows in between; then its records are run in an
 //! empty Postgres and in SQLite, and must give what the server has.
 
+mod built_in;
 mod change;
 mod choices;
 mod create;
 mod index;
+mod known;
 mod names;
 mod postgres;
 mod rows;
@@ -107,7 +109,11 @@ fn with_session(
     let database = Cluster::shared().database_like(&template.name);
     let outcome = Session::new(&database, template.state.clone()).map_err(|e| (e, String::new()));
     let outcome = outcome.and_then(|mut session| {
-        run(&mut session, &database).map_err(|error| (error, session.script().to_owned()))
+        let outcome = run(&mut session, &database);
+        if std::env::var_os("ELECTRIC_ORACLE_SHOW").is_some() {
+            println!("{}", session.script());
+        }
+        outcome.map_err(|error| (error, session.script().to_owned()))
     });
     database.remove();
     outcome.map_err(|(error, script)| {
@@ -152,10 +158,7 @@ fn template() -> &'static Template {
         Template {
             name: database.name().to_owned(),
             statements,
-            state: State {
-                built_in: types::built_in(&lacks),
-                ..State::default()
-            },
+            state: State::new(built_in::types(&lacks)),
         }
     })
 }

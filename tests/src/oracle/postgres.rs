@@ -141,6 +141,8 @@ fn normalise(kind: &str, text: &str) -> Option<String> {
         .split("\n--\n-- PostgreSQL database dump complete")
         .next()
         .unwrap_or(text);
+    // What pg_dump sets before the first table comes at the end of some entry.
+    let text = text.split("\n\nSET default_").next().unwrap_or(text);
     // A partitioned table is an ordinary one on replicas.
     let mut text = text
         .replace("ALTER TABLE ONLY ", "ALTER TABLE ")
@@ -182,14 +184,12 @@ fn shared(item: &str) -> Option<String> {
 
 /// Some versions mark columns with an option of their own, `pg_attver`.
 fn without_missing_values(text: &str) -> String {
-    let mut statements = text.split(";\n").peekable();
-    let mut kept = Vec::new();
-    while let Some(statement) = statements.next() {
-        if !(statement.contains(" SET (pg_attver=")
-            && statement.trim_start().starts_with("ALTER TABLE "))
-        {
-            kept.push(statement);
-        }
-    }
+    let marks = |statement: &&str| {
+        statement.contains(" SET (pg_attver=") && statement.trim_start().starts_with("ALTER TABLE ")
+    };
+    let kept: Vec<&str> = text
+        .split(";\n")
+        .filter(|statement| !marks(statement))
+        .collect();
     kept.join(";\n")
 }

@@ -113,10 +113,11 @@ pub fn delete(table: usize, choices: &mut Choices<'_>, state: &mut State) -> Opt
 /// A condition that at most so many rows meet.
 fn some(table: usize, limit: usize, choices: &mut Choices<'_>, state: &State) -> Option<String> {
     let table = state.tables.get(table)?;
-    let key = table.key_list();
+    // Not by the key: its type may have an equality that only a search path finds.
     Some(format!(
-        "({key}) IN (SELECT {key} FROM {} ORDER BY {key} OFFSET {} LIMIT {limit})",
+        "(tableoid, ctid) IN (SELECT tableoid, ctid FROM {} ORDER BY {} OFFSET {} LIMIT {limit})",
         table.sql(),
+        table.key_list(),
         choices.below(3)
     ))
 }

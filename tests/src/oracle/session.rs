@@ -114,7 +114,9 @@ impl Session {
                 return self.run(step, Frame::Plain, in_block, before);
             }
             if !self.all(&step.statements, false)? {
-                self.state = before;
+                // An index that could not be built keeps its name.
+                let used = std::mem::replace(&mut self.state, before);
+                self.state.without_names_of(&used);
             }
             self.state.committed();
             return Ok(());

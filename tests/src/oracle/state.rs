@@ -101,6 +101,14 @@ pub struct State {
 pub const SCHEMAS: &[&str] = &["public", "app", "Other \"schema\"", "schema.dot"];
 
 impl State {
+    /// Nothing but types.
+    pub fn new(built_in: Vec<Type>) -> State {
+        State {
+            built_in,
+            ..State::default()
+        }
+    }
+
     /// A schema.
     pub fn schema(&self, choices: &mut Choices<'_>) -> String {
         let place = choices.below(8).saturating_sub(4);
@@ -120,6 +128,12 @@ impl State {
             };
         }
         names::name(choices, stem, self.number())
+    }
+
+    /// Names that the other state used will not come again.
+    pub fn without_names_of(&mut self, other: &State) {
+        self.made = self.made.max(other.made);
+        self.words = self.words.max(other.words);
     }
 
     /// A number that was not used.

@@ -1,1 +1,35 @@
 //! What the oracles found, each as the least script that showed it.
+
+use electric_tests::oracle::check_script;
+
+#[track_caller]
+fn holds(statements: &[&str]) {
+    if let Err(error) = check_script(statements) {
+        panic!("{error}");
+    }
+}
+
+#[test]
+fn minus_zero_loses_its_sign_in_sqlite() {
+    holds(&[
+        "CREATE TABLE t (id int PRIMARY KEY, r real, d float8 DEFAULT '-0'); INSERT INTO t VALUES (1, '-0', '-0'); \
+         SELECT electric.enable('t')",
+        "INSERT INTO t VALUES (2, '-0', '-0'); ALTER TABLE t ADD COLUMN later real DEFAULT '-0'; INSERT INTO t (id) VALUES (3)",
+    ]);
+}
+
+#[test]
+#[ignore = "known::CONSTANT_TAKEN_FOR_LOCAL"]
+fn constants_of_a_multirange_are_for_all() {
+    holds(&[
+        "CREATE TABLE t (id int PRIMARY KEY, c spans DEFAULT '{[a,b)}'); SELECT electric.enable('t')",
+    ]);
+}
+
+#[test]
+#[ignore = "known::CONSTANT_TAKEN_FOR_LOCAL"]
+fn constants_of_an_array_of_an_extension_are_for_all() {
+    holds(&[
+        "CREATE TABLE t (id int PRIMARY KEY, c ext.citext[] DEFAULT '{A,b}'); SELECT electric.enable('t')",
+    ]);
+}

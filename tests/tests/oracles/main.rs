@@ -4,7 +4,8 @@
 //! The cases of a run are the same every time, so that a failure is the fault of what was changed. To look for more:
 //!
 //! * `ELECTRIC_ORACLE_CASES=1000` tries that many of each, however long it takes;
-//! * `ELECTRIC_ORACLE_SEED=7` tries others.
+//! * `ELECTRIC_ORACLE_SEED=7` tries others;
+//! * `ELECTRIC_ORACLE_SHOW=1`, with `--nocapture`, shows the scripts.
 //!
 //! A failure prints the script that reproduces it, shrunk. It becomes a plain test in `found.rs`.
 
@@ -13,7 +14,7 @@ mod plan;
 
 use std::time::{Duration, Instant};
 
-use electric_tests::oracle::{Oracle, check};
+use electric_tests::oracle::{Item, Oracle, check};
 use plan::Plans;
 use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
@@ -36,7 +37,7 @@ fn holds(oracle: Oracle) {
     let config = Config {
         cases: wanted.unwrap_or(CASES),
         max_shrink_time: u32::try_from(SHRINKING.as_millis()).unwrap_or(u32::MAX),
-        max_shrink_iters: u32::MAX,
+        max_shrink_iters: 10_000,
         failure_persistence: None,
         ..Config::default()
     };
@@ -56,7 +57,7 @@ fn holds(oracle: Oracle) {
         }
         ran += 1;
         let plan = plans.new_tree(&mut runner).map_err(TestError::Abort)?;
-        let test = |plan| check(&plan, oracle).map_err(TestCaseError::fail);
+        let test = |plan: Vec<Item>| check(&plan, oracle).map_err(TestCaseError::fail);
         runner.run_one(plan, test).map(|_| ())
     });
     println!("{ran} scripts in {:?}", begin.elapsed());

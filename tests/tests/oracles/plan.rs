@@ -4,7 +4,7 @@
 //! pieces first: half of the steps, a quarter …, a step; then half of a step's numbers, set to zero, a quarter …
 
 use electric_tests::oracle::Item;
-use proptest::prelude::RngCore;
+use proptest::prelude::Rng;
 use proptest::strategy::{NewTree, Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 
