@@ -7,6 +7,7 @@ use pgrx::pg_sys;
 use crate::pg::compat::catalog as c;
 use crate::pg::names as server;
 use crate::pg::relation::{self, Dependency};
+use crate::pg::types;
 
 /// What an expression, constraint or index uses beyond its own table.
 #[derive(Default)]
@@ -24,6 +25,12 @@ impl Uses {
     pub fn of(depender: pg_sys::Oid, object: pg_sys::Oid, own: &[pg_sys::Oid]) -> Uses {
         let mut uses = Uses::default();
         for Dependency { class, object, .. } in relation::dependencies(depender, object) {
+            // Arrays and multiranges come with the type they are made of.
+            let object = if class == pg_sys::TypeRelationId {
+                types::made_of(object)
+            } else {
+                object
+            };
             // A constraint's index hangs on the constraint, a foreign key on the key it points to.
             let of_constraint = class == c::CONSTRAINTS
                 || (depender == c::CONSTRAINTS && class == pg_sys::RelationRelationId);

@@ -136,6 +136,15 @@ pub fn element_or_self(id: pg_sys::Oid) -> pg_sys::Oid {
     }
 }
 
+/// The type that an array or multirange type is made of, or the type itself.
+pub fn made_of(id: pg_sys::Oid) -> pg_sys::Oid {
+    let id = element_or_self(id);
+    match type_row(id) {
+        Some(row) if row.kind == b'm' => range_of(id),
+        _ => id,
+    }
+}
+
 /// The type a domain is based on; `None` if it is no domain.
 pub fn domain_base(id: pg_sys::Oid) -> Option<pg_sys::Oid> {
     type_row(id)

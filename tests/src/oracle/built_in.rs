@@ -1,6 +1,5 @@
 //! The types that need no making, the simplest first, with values worth a look.
 
-use super::known;
 use super::types::Class::{self, Array, Boolean, Document, Integer, Other, Range, Shape, Text};
 use super::types::Type;
 
@@ -340,7 +339,6 @@ pub fn types(lacks: &[String]) -> Vec<Type> {
         key: row.3.map(str::to_owned),
         samples: row.4.iter().map(|text| (*text).to_owned()).collect(),
         of_enum: None,
-        has_local_default: known::has_local_default(row.0),
     });
     built.collect()
 }

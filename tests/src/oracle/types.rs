@@ -41,8 +41,6 @@ pub struct Type {
     pub samples: Vec<String>,
     /// The enum whose labels are values too.
     pub of_enum: Option<usize>,
-    /// A bug that is known takes its constants for something that only the server has.
-    pub has_local_default: bool,
 }
 
 impl Type {
@@ -132,7 +130,6 @@ fn fallback() -> Type {
         key: Some("$n".into()),
         samples: vec!["0".into()],
         of_enum: None,
-        has_local_default: false,
     }
 }
 
@@ -217,7 +214,6 @@ fn make_enum(
         key: None,
         samples,
         of_enum: Some(state.enums.len() - 1),
-        has_local_default: false,
     }
 }
 
@@ -252,9 +248,6 @@ fn make_domain(
 
 /// A value that needs no query, for a DEFAULT.
 pub fn constant(of: &Type, choices: &mut Choices<'_>, state: &State) -> String {
-    if of.has_local_default {
-        return "NULL".to_owned();
-    }
     let value = of.value(choices, state);
     if value.contains("SELECT") {
         "'constant'".to_owned()

@@ -19,7 +19,6 @@ fn minus_zero_loses_its_sign_in_sqlite() {
 }
 
 #[test]
-#[ignore = "known::CONSTANT_TAKEN_FOR_LOCAL"]
 fn constants_of_a_multirange_are_for_all() {
     holds(&[
         "CREATE TABLE t (id int PRIMARY KEY, c spans DEFAULT '{[a,b)}'); SELECT electric.enable('t')",
@@ -27,7 +26,6 @@ fn constants_of_a_multirange_are_for_all() {
 }
 
 #[test]
-#[ignore = "known::CONSTANT_TAKEN_FOR_LOCAL"]
 fn constants_of_an_array_of_an_extension_are_for_all() {
     holds(&[
         "CREATE TABLE t (id int PRIMARY KEY, c ext.citext[] DEFAULT '{A,b}'); SELECT electric.enable('t')",
