@@ -166,7 +166,6 @@ fn custom(choices: &mut Choices<'_>, state: &mut State, statements: &mut Vec<Str
                 ordered: false,
                 key: None,
                 of_enum: None,
-                ..element
             }
         }
     };
