@@ -10,6 +10,7 @@ mod change;
 mod choices;
 mod create;
 mod index;
+mod known;
 mod names;
 mod postgres;
 mod rows;
