@@ -1,7 +1,6 @@
 -- What every row of matrix.tsv finds: electrified tables of every kind, and others beside them.
 -- The roles matrix_owner and matrix_other and the tablespace matrix_spare belong to the server; the test makes them.
 
-CREATE EXTENSION citext;
 CREATE SCHEMA shop;
 CREATE SCHEMA other;
 CREATE TYPE mood AS ENUM ('sad', 'happy');
@@ -31,7 +30,7 @@ CREATE TABLE items (
     code text CONSTRAINT items_code UNIQUE,
     mood mood,
     cost price,
-    tag citext,
+    tag text,
     word text COLLATE german,
     span int4range,
     customer int CONSTRAINT items_customer REFERENCES customers,
