@@ -86,6 +86,10 @@ fn domain(
     {
         extensions.insert(extension.name, extension.schema);
     }
+    // What the base is made of comes before the domain; arrays count as their elements.
+    let mut own = Vec::new();
+    custom_types(facts.base, &mut own);
+    own.extend([id, types::made_of(facts.base)]);
     let mut local = |uses: Uses| {
         if !uses.is_local {
             extensions.extend(uses.extensions);
@@ -94,7 +98,7 @@ fn domain(
     };
     if let Some(default) = &facts.default {
         // A domain's default hangs on the type itself, together with its base type.
-        if !local(Uses::of(pg_sys::TypeRelationId, id, &[facts.base, id])) {
+        if !local(Uses::of(pg_sys::TypeRelationId, id, &own)) {
             text.push_str(&format!(" DEFAULT {default}"));
         }
     }
@@ -102,7 +106,7 @@ fn domain(
         text.push_str(" NOT NULL");
     }
     for (constraint, name) in types::domain_constraints(id) {
-        if !local(Uses::of(c::CONSTRAINTS, constraint, &[id, facts.base])) {
+        if !local(Uses::of(c::CONSTRAINTS, constraint, &own)) {
             let definition = deparse::constraint(constraint)?;
             text.push_str(&format!(
                 " CONSTRAINT {} {definition}",

@@ -492,11 +492,14 @@ unsafe fn text(text: *const c_char) -> Option<String> {
 
 /// The elements of a list of nodes.
 unsafe fn items<T>(list: *mut pg_sys::List) -> impl Iterator<Item = *mut T> {
-    // SAFETY: a List has `length` elements; a null pointer is the empty list.
     let length = if list.is_null() {
         0
     } else {
+        // SAFETY: the caller passes a List, or null for the empty one.
         unsafe { (*list).length as usize }
     };
-    (0..length).map(move |i| unsafe { (*(*list).elements.add(i)).ptr_value.cast() })
+    (0..length).map(move |i| {
+        // SAFETY: a List has `length` elements.
+        unsafe { (*(*list).elements.add(i)).ptr_value.cast() }
+    })
 }

@@ -10,7 +10,6 @@ mod change;
 mod choices;
 mod create;
 mod index;
-mod known;
 mod names;
 mod postgres;
 mod rows;

@@ -1,7 +1,6 @@
 //! Types: those that need no making and those that scripts make, and values of them.
 
 use super::choices::Choices;
-use super::known;
 use super::names::literal;
 use super::state::{Enum, State};
 use electric_schema::names::qualified_quoted;
@@ -229,8 +228,7 @@ fn make_domain(
     if base.class == Class::Text && choices.chance(30) {
         statement.push_str(" COLLATE \"C\"");
     }
-    let is_made = state.types.iter().any(|made| made.sql == base.sql) || base.sql.contains("span");
-    if choices.chance(30) && !(is_made && known::DOMAIN_OVER_OWN_TYPE_LOSES_DEFAULT) {
+    if choices.chance(30) {
         statement.push_str(&format!(" DEFAULT {}", constant(&base, choices, state)));
     }
     if choices.chance(10) {
