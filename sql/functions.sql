@@ -65,3 +65,45 @@ CREATE FUNCTION electric.drift()
 $$;
 COMMENT ON FUNCTION electric.drift() IS
     'Electrified tables whose catalog is not what is recorded: after catalog surgery, or with event triggers disabled';
+
+-- The schema, as it is and as it was.
+CREATE FUNCTION electric.introspect(version text DEFAULT NULL) RETURNS jsonb
+    LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'electric_introspect';
+COMMENT ON FUNCTION electric.introspect(text) IS
+    'The electrified schema as JSON, at a version of electric.migrations or now';
+
+CREATE FUNCTION electric.schema_statements(dialect text, version text) RETURNS text[]
+    LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'electric_schema_statements';
+COMMENT ON FUNCTION electric.schema_statements(text, text) IS 'electric.schema_sql as an array';
+
+CREATE FUNCTION electric.schema_sql(dialect text DEFAULT 'sqlite', version text DEFAULT NULL) RETURNS SETOF text
+    LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT pg_catalog.unnest(electric.schema_statements($1, $2));
+END;
+COMMENT ON FUNCTION electric.schema_sql(text, text) IS
+    'Statements that build an empty replica, in SQLite''s or Postgres'' words, at a version or now';
+
+CREATE FUNCTION electric.last_command(version text) RETURNS bigint
+    LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'electric_last_command';
+COMMENT ON FUNCTION electric.last_command(text) IS
+    'Id of the last DDL command of a migration; 0 for no migration';
+
+CREATE FUNCTION electric.is_sqlite(dialect text) RETURNS boolean
+    LANGUAGE c IMMUTABLE AS 'MODULE_PATHNAME', 'electric_is_sqlite';
+COMMENT ON FUNCTION electric.is_sqlite(text) IS 'Whether the dialect is sqlite rather than postgres; another is an error';
+
+CREATE FUNCTION electric.migrations_since(version text DEFAULT NULL, dialect text DEFAULT 'sqlite')
+    RETURNS TABLE (migration_id bigint, version text, command_id bigint, statement text)
+    LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT c.migration_id, m.version, c.id, s.statement
+    FROM electric.ddl_commands AS c
+    JOIN electric.migrations AS m ON m.id = c.migration_id
+    CROSS JOIN LATERAL pg_catalog.unnest(CASE WHEN electric.is_sqlite($2) THEN c.sqlite ELSE c.postgres END)
+        WITH ORDINALITY AS s (statement, place)
+    WHERE c.id > electric.last_command($1)
+    ORDER BY c.id, s.place;
+END;
+COMMENT ON FUNCTION electric.migrations_since(text, text) IS
+    'The statements after a version, in order: what a replica that has that version must run';

@@ -33,7 +33,7 @@ CREATE TABLE electric.ddl_commands (
     hash text NOT NULL
 );
 CREATE INDEX ddl_commands_relation_idx ON electric.ddl_commands (relation, id);
-CREATE INDEX ddl_commands_migration_id_idx ON electric.ddl_commands (migration_id);
+CREATE INDEX ddl_commands_command_idx ON electric.ddl_commands (command, relation, id);
 COMMENT ON TABLE electric.ddl_commands IS 'Every change of an electrified table, one row each, in the order they happened; append-only';
 COMMENT ON COLUMN electric.ddl_commands.id IS 'Gapless, in commit order and within a transaction in execution order';
 COMMENT ON COLUMN electric.ddl_commands.migration_id IS 'The migration it belongs to (electric.migrations.id)';

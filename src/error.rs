@@ -17,6 +17,8 @@ pub enum SqlState {
     UndefinedTable,
     /// 23505: a version that is taken.
     UniqueViolation,
+    /// 42704: no such version.
+    UndefinedObject,
     /// 22023: an argument that makes no sense.
     InvalidParameterValue,
     /// 22004: NULL where a value is needed.
@@ -35,6 +37,7 @@ impl SqlState {
             SqlState::InvalidTableDefinition => PgSqlErrorCode::ERRCODE_INVALID_TABLE_DEFINITION,
             SqlState::UndefinedTable => PgSqlErrorCode::ERRCODE_UNDEFINED_TABLE,
             SqlState::UniqueViolation => PgSqlErrorCode::ERRCODE_UNIQUE_VIOLATION,
+            SqlState::UndefinedObject => PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT,
             SqlState::InvalidParameterValue => PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
             SqlState::NullValueNotAllowed => PgSqlErrorCode::ERRCODE_NULL_VALUE_NOT_ALLOWED,
             SqlState::Internal => PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,

@@ -13,6 +13,7 @@ mod api;
 mod capture;
 mod catalog;
 mod error;
+mod history;
 mod pg;
 mod precheck;
 mod publication;

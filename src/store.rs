@@ -1,12 +1,18 @@
 //! Our own tables: `electric.*` rows ↔ shapes, migrations and commands. The columns are those of sql/tables.sql.
+//!
+//! What says `seen` reads what the calling statement sees, the rest what is there at the moment.
+
+use std::collections::BTreeMap;
 
 use electric_schema::identity::Ids;
 use electric_schema::model::{Table, TypeDefinition};
 use pgrx::pg_sys;
 
 use crate::error::Error;
-use crate::pg::heap::{self, Key};
+use crate::pg::heap::{self, Key, Seen};
 use crate::pg::names;
+
+pub mod commands;
 
 /// One of our tables and an index of it.
 #[derive(Clone, Copy)]
@@ -85,6 +91,27 @@ pub mod shapes {
         Ok(get(id)?.map(|recorded| recorded.table))
     }
 
+    /// The shapes that the calling statement sees, as JSON texts, by the schema and name in them.
+    pub fn seen() -> Result<BTreeMap<(String, String), String>, Error> {
+        /// The part of a shape that it is ordered by.
+        #[derive(serde::Deserialize)]
+        struct Name {
+            schema: String,
+            name: String,
+        }
+        let Indexed { table, index } = indexed()?;
+        let texts = heap::seen_in_order(table, index, &[], Seen::ByStatement, |row| {
+            row.get::<String>(2).unwrap_or_default()
+        });
+        texts
+            .into_iter()
+            .map(|text| {
+                let Name { schema, name } = serde_json::from_str(&text)?;
+                Ok(((schema, name), text))
+            })
+            .collect()
+    }
+
     fn row(
         id: pg_sys::Oid,
         shape: &Table,
@@ -143,6 +170,17 @@ pub mod types {
             Some((json, identity)) => Ok(Some((serde_json::from_value(json.0)?, identity))),
             None => Ok(None),
         }
+    }
+
+    /// The definitions that the calling statement sees, in no particular order.
+    pub fn seen() -> Result<Vec<TypeDefinition>, Error> {
+        let Indexed { table, index } = indexed()?;
+        heap::seen_in_order(table, index, &[], Seen::ByStatement, |row| {
+            row.get::<String>(2).unwrap_or_default()
+        })
+        .iter()
+        .map(|text| Ok(serde_json::from_str(text)?))
+        .collect()
     }
 
     fn row(
@@ -283,6 +321,25 @@ pub mod migrations {
         Ok(heap::scan(table, index, &[Key::text(2, version)], of_row).pop())
     }
 
+    /// The newest that the calling statement sees.
+    pub fn seen_last() -> Result<Option<Migration>, Error> {
+        let Indexed { table, index } = indexed()?;
+        Ok(heap::last_of(table, index, &[], Seen::ByStatement, of_row))
+    }
+
+    /// The one with that version, if the calling statement sees it.
+    pub fn seen_with_version(version: &str) -> Result<Option<Migration>, Error> {
+        let Indexed { table, index } = find(c"migrations", c"migrations_version_key")?;
+        let key = Key::text(2, version);
+        Ok(heap::last_of(
+            table,
+            index,
+            &[key],
+            Seen::ByStatement,
+            of_row,
+        ))
+    }
+
     /// Adds one.
     pub fn insert(migration: &Migration) -> Result<(), Error> {
         heap::insert(indexed()?.table, &row(migration))
@@ -292,88 +349,5 @@ pub mod migrations {
     pub fn update(migration: &Migration) -> Result<(), Error> {
         let Indexed { table, index } = indexed()?;
         heap::update(table, index, &[Key::int8(1, migration.id)], &row(migration))
-    }
-}
-
-/// A row of `electric.ddl_commands`.
-pub struct Command<'a> {
-    /// Gapless, in execution order.
-    pub id: i64,
-    /// Its migration.
-    pub migration_id: i64,
-    /// The word for the change.
-    pub command: &'a str,
-    /// The table or type.
-    pub relation: &'a str,
-    /// The statement as issued.
-    pub query: &'a str,
-    /// Canonical Postgres.
-    pub postgres: &'a [String],
-    /// Canonical SQLite.
-    pub sqlite: &'a [String],
-    /// The change as JSON.
-    pub op: &'a str,
-    /// The chain's hash.
-    pub hash: &'a str,
-}
-
-/// DDL commands. Call these only under the migration lock.
-pub mod commands {
-    use super::*;
-
-    fn indexed() -> Result<Indexed, Error> {
-        find(c"ddl_commands", c"ddl_commands_pkey")
-    }
-
-    /// Id and hash of the newest; 0 and the empty hash before the first.
-    pub fn last() -> Result<(i64, String), Error> {
-        let Indexed { table, index } = indexed()?;
-        Ok(heap::last(table, index, |row| {
-            (row.get(1).unwrap_or(0), row.get(9).unwrap_or_default())
-        })
-        .unwrap_or_default())
-    }
-
-    /// The words of the commands after that one, in order.
-    pub fn words_after(id: i64) -> Result<Vec<String>, Error> {
-        let Indexed { table, index } = indexed()?;
-        let (last, _) = last()?;
-        Ok((id + 1..=last)
-            .filter_map(|id| {
-                heap::scan(table, index, &[Key::int8(1, id)], |row| {
-                    row.get::<String>(3)
-                })
-                .pop()?
-            })
-            .collect())
-    }
-
-    /// Whether history already makes a table or type of that name.
-    pub fn has(relation: &str, command: &str) -> Result<bool, Error> {
-        let Indexed { table, index } = find(c"ddl_commands", c"ddl_commands_relation_idx")?;
-        Ok(heap::scan(table, index, &[Key::text(4, relation)], |row| {
-            row.get::<String>(3)
-        })
-        .into_iter()
-        .flatten()
-        .any(|made| made == command))
-    }
-
-    /// Adds one.
-    pub fn insert(command: &Command) -> Result<(), Error> {
-        heap::insert(
-            indexed()?.table,
-            &[
-                Some(command.id.into()),
-                Some(command.migration_id.into()),
-                Some(heap::text(command.command)),
-                Some(heap::text(command.relation)),
-                Some(heap::text(command.query)),
-                Some(heap::texts(command.postgres)),
-                Some(heap::texts(command.sqlite)),
-                Some(heap::jsonb(command.op)),
-                Some(heap::text(command.hash)),
-            ],
-        )
     }
 }

@@ -4,9 +4,9 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use electric_schema::change::Change;
 use electric_schema::dialect::sqlite;
-use electric_schema::model::{ForeignKey, Table};
+use electric_schema::model::Table;
 use electric_schema::names::{qualified_quoted, quote_literal};
-use electric_schema::{diff, refusal};
+use electric_schema::{diff, order, refusal};
 use pgrx::pg_sys;
 
 use crate::catalog::{self, Actual};
@@ -125,7 +125,6 @@ fn enable(ids: &[pg_sys::Oid]) -> Result<(), Error> {
         checks::name(candidate)?;
     }
     api::working(publication::ensure)?;
-    let candidates = referenced_first(candidates);
     record(&candidates)?;
     let tables: Vec<(pg_sys::Oid, String)> = candidates
         .iter()
@@ -143,39 +142,6 @@ fn enable(ids: &[pg_sys::Oid]) -> Result<(), Error> {
     })?;
     watch::changed();
     Ok(())
-}
-
-/// The tables in an order in which each comes after those it references, as far as they do not go in circles.
-fn referenced_first(candidates: Vec<Candidate>) -> Vec<Candidate> {
-    let position: HashMap<pg_sys::Oid, usize> = candidates
-        .iter()
-        .enumerate()
-        .map(|(i, candidate)| (candidate.id, i))
-        .collect();
-    let mut order = Vec::new();
-    let mut seen = HashSet::new();
-    for start in 0..candidates.len() {
-        // Depth first: a table is placed when all it references are; one that is being visited closes a circle.
-        let mut visits = vec![(start, false)];
-        while let Some((at, done)) = visits.pop() {
-            if done {
-                order.push(at);
-            } else if seen.insert(at) {
-                visits.push((at, true));
-                let targets = candidates[at].actual.referenced.values();
-                visits.extend(
-                    targets
-                        .filter_map(|id| position.get(id))
-                        .map(|&next| (next, false)),
-                );
-            }
-        }
-    }
-    let mut slots: Vec<Option<Candidate>> = candidates.into_iter().map(Some).collect();
-    order
-        .into_iter()
-        .filter_map(|at| slots[at].take())
-        .collect()
 }
 
 /// Records the tables: types they use, then each with its keys, constraints, indexes and defaults.
@@ -196,41 +162,15 @@ fn record(candidates: &[Candidate]) -> Result<(), Error> {
     for candidate in candidates {
         settle(candidate, &mut tables)?;
     }
-    let position: HashMap<pg_sys::Oid, usize> = candidates
+    let shapes: Vec<&Table> = candidates
         .iter()
-        .enumerate()
-        .map(|(i, candidate)| (candidate.id, i))
+        .filter_map(|candidate| tables.get(&candidate.id))
         .collect();
-    // Keys to tables that come later in a circle wait for these.
-    let mut waiting: HashMap<usize, Vec<(String, ForeignKey)>> = HashMap::new();
-    for (at, candidate) in candidates.iter().enumerate() {
-        let Some(table) = tables.get(&candidate.id) else {
-            continue;
-        };
+    for (at, change) in order::creation(&shapes) {
+        let (candidate, table) = (&candidates[at], shapes[at]);
         let relation = table.qualified_name();
-        let mut later = Vec::new();
-        for key in &table.foreign_keys {
-            let target = candidate
-                .actual
-                .referenced
-                .get(&key.name)
-                .and_then(|id| position.get(id));
-            if let Some(&target) = target.filter(|&&target| target > at) {
-                later.push(key.name.clone());
-                waiting
-                    .entry(target)
-                    .or_default()
-                    .push((relation.clone(), key.clone()));
-            }
-        }
-        let earlier = waiting.remove(&at).unwrap_or_default();
         let again = store::commands::has(&relation, "create_table")?;
-        capture::record::again(
-            &Change::CreateTable { later, earlier },
-            &relation,
-            Some(table),
-            again,
-        )?;
+        capture::record::again(&change, &relation, Some(table), again)?;
         store::shapes::insert(candidate.id, table, &candidate.actual.identity)?;
         xact::command_counter_increment();
     }
@@ -348,15 +288,19 @@ fn disable(id: pg_sys::Oid) -> Result<(), Error> {
 pub fn forget(id: pg_sys::Oid, recorded: &Table) -> Result<(), Error> {
     store::shapes::delete(id)?;
     release_names(recorded)?;
+    release_types()
+}
+
+/// Forgets the types that no electrified table uses any more: they are the user's own again.
+pub fn release_types() -> Result<(), Error> {
     watch::changed();
-    // Types that no electrified table uses any more are the user's own again.
     let watch = watch::current()?;
     for id in store::types::ids()? {
         if watch.tables_with_type(id).is_empty() {
             store::types::delete(id)?;
         }
     }
-    xact::command_counter_increment();
+    watch::changed();
     Ok(())
 }
 

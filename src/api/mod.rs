@@ -9,6 +9,7 @@ use crate::pg::{hook, xact};
 pub mod check;
 pub mod enable;
 pub mod events;
+pub mod introspect;
 pub mod status;
 pub mod versions;
 

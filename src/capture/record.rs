@@ -29,7 +29,7 @@ pub fn again(
     }
     let migration_id = version::migration()?;
     let (last, previous) = store::commands::last()?;
-    store::commands::insert(&store::Command {
+    store::commands::insert(&store::commands::Command {
         id: last + 1,
         migration_id,
         command: change.command(),

@@ -65,6 +65,7 @@ pub(super) fn table(id: pg_sys::Oid, compared: Compared, watch: &Watch) -> Resul
     record::one(&change, &actual.table.qualified_name(), Some(&actual.table))?;
     store::shapes::update(id, &actual.table, &actual.identity)?;
     xact::command_counter_increment();
+    enable::release_types()?;
     // Keys of other tables say the name of this one, or of its columns.
     for (other, _) in others
         .into_iter()

@@ -63,3 +63,23 @@ entry!(
     pg_finfo_electric_set_migration_version,
     api::versions::set_migration_version
 );
+entry!(
+    electric_introspect,
+    pg_finfo_electric_introspect,
+    api::introspect::introspect
+);
+entry!(
+    electric_schema_statements,
+    pg_finfo_electric_schema_statements,
+    api::introspect::schema_statements
+);
+entry!(
+    electric_last_command,
+    pg_finfo_electric_last_command,
+    api::introspect::last_command
+);
+entry!(
+    electric_is_sqlite,
+    pg_finfo_electric_is_sqlite,
+    api::introspect::is_sqlite
+);

@@ -11,48 +11,60 @@ use pgrx::{FromDatum, IntoDatum, pg_sys};
 use super::names::from_server;
 use crate::error::Error;
 
-/// An equality condition on a column of the index that is scanned.
+/// A condition on a column of the index that is scanned.
 pub struct Key {
     column: u32,
+    strategy: u32,
     procedure: pg_sys::Oid,
     value: pg_sys::Datum,
 }
 
+/// Which rows a scan sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seen {
+    /// Those that are there at this moment: what a migration compares with.
+    Now,
+    /// Those that the statement which calls us sees, as it sees the rows of the user's tables.
+    ByStatement,
+}
+
 impl Key {
-    /// `column = oid`.
-    pub fn oid(column: u32, value: pg_sys::Oid) -> Self {
+    fn equal(column: u32, procedure: u32, value: pg_sys::Datum) -> Self {
         Key {
             column,
-            procedure: pg_sys::Oid::from(pg_sys::F_OIDEQ),
-            value: value.into(),
+            strategy: pg_sys::BTEqualStrategyNumber,
+            procedure: pg_sys::Oid::from(procedure),
+            value,
         }
+    }
+
+    /// `column = oid`.
+    pub fn oid(column: u32, value: pg_sys::Oid) -> Self {
+        Key::equal(column, pg_sys::F_OIDEQ, value.into())
     }
 
     /// `column = integer`, for `int4` columns.
     pub fn int4(column: u32, value: i32) -> Self {
-        Key {
-            column,
-            procedure: pg_sys::Oid::from(pg_sys::F_INT4EQ),
-            value: value.into(),
-        }
+        Key::equal(column, pg_sys::F_INT4EQ, value.into())
     }
 
     /// `column = bigint`.
     pub fn int8(column: u32, value: i64) -> Self {
+        Key::equal(column, pg_sys::F_INT8EQ, value.into())
+    }
+
+    /// `column <= bigint`.
+    pub fn int8_up_to(column: u32, value: i64) -> Self {
         Key {
-            column,
-            procedure: pg_sys::Oid::from(pg_sys::F_INT8EQ),
-            value: value.into(),
+            strategy: pg_sys::BTLessEqualStrategyNumber,
+            procedure: pg_sys::Oid::from(pg_sys::F_INT8LE),
+            ..Key::int8(column, value)
         }
     }
 
     /// `column = text`.
     pub fn text(column: u32, value: &str) -> Self {
-        Key {
-            column,
-            procedure: pg_sys::Oid::from(pg_sys::F_TEXTEQ),
-            value: text(value),
-        }
+        Key::equal(column, pg_sys::F_TEXTEQ, text(value))
     }
 }
 
@@ -166,18 +178,24 @@ pub fn has_rows(relation: pg_sys::Oid) -> bool {
 
 /// The row that comes last in the index.
 pub fn last<T>(relation: pg_sys::Oid, index: pg_sys::Oid, of: impl FnOnce(&Row) -> T) -> Option<T> {
+    last_of(relation, index, &[], Seen::Now, of)
+}
+
+/// The row that comes last in the index among those that match.
+pub fn last_of<T>(
+    relation: pg_sys::Oid,
+    index: pg_sys::Oid,
+    keys: &[Key],
+    seen: Seen,
+    of: impl FnOnce(&Row) -> T,
+) -> Option<T> {
     let mut of = Some(of);
     let mut found = None;
-    ordered(
-        relation,
-        index,
-        &[],
-        pg_sys::ScanDirection::BackwardScanDirection,
-        |row| {
-            found = of.take().map(|of| of(row));
-            false
-        },
-    );
+    let backward = pg_sys::ScanDirection::BackwardScanDirection;
+    ordered(relation, index, keys, backward, seen, |row| {
+        found = of.take().map(|of| of(row));
+        false
+    });
     found
 }
 
@@ -188,17 +206,23 @@ pub fn scan_ordered<T>(
     keys: &[Key],
     mut each: impl FnMut(&Row) -> T,
 ) -> Vec<T> {
+    seen_in_order(relation, index, keys, Seen::Now, &mut each)
+}
+
+/// The rows that match and are seen, in the order of the index.
+pub fn seen_in_order<T>(
+    relation: pg_sys::Oid,
+    index: pg_sys::Oid,
+    keys: &[Key],
+    seen: Seen,
+    mut each: impl FnMut(&Row) -> T,
+) -> Vec<T> {
     let mut found = Vec::new();
-    ordered(
-        relation,
-        index,
-        keys,
-        pg_sys::ScanDirection::ForwardScanDirection,
-        |row| {
-            found.push(each(row));
-            true
-        },
-    );
+    let forward = pg_sys::ScanDirection::ForwardScanDirection;
+    ordered(relation, index, keys, forward, seen, |row| {
+        found.push(each(row));
+        true
+    });
     found
 }
 
@@ -208,13 +232,17 @@ fn ordered(
     index: pg_sys::Oid,
     keys: &[Key],
     direction: pg_sys::ScanDirection::Type,
+    seen: Seen,
     mut each: impl FnMut(&Row) -> bool,
 ) {
-    // SAFETY: as in `scan`; the snapshot is registered as long as the scan lasts.
+    // SAFETY: as in `scan`; the snapshot is registered as long as the scan lasts. A statement that calls us has one.
     unsafe {
         let table = pg_sys::table_open(relation, pg_sys::AccessShareLock as i32);
         let index = pg_sys::index_open(index, pg_sys::AccessShareLock as i32);
-        let snapshot = pg_sys::RegisterSnapshot(pg_sys::GetLatestSnapshot());
+        let snapshot = pg_sys::RegisterSnapshot(match seen {
+            Seen::Now => pg_sys::GetLatestSnapshot(),
+            Seen::ByStatement => pg_sys::GetActiveSnapshot(),
+        });
         let mut keys = scan_keys(keys);
         let scan = pg_sys::systable_beginscan_ordered(
             table,
@@ -391,7 +419,7 @@ unsafe fn scan_keys(keys: &[Key]) -> Vec<pg_sys::ScanKeyData> {
                 pg_sys::ScanKeyInit(
                     &mut data,
                     key.column as pg_sys::AttrNumber,
-                    pg_sys::BTEqualStrategyNumber as pg_sys::StrategyNumber,
+                    key.strategy as pg_sys::StrategyNumber,
                     key.procedure,
                     key.value,
                 );

@@ -16,6 +16,7 @@ pub mod identity;
 pub mod model;
 pub mod names;
 pub mod op;
+pub mod order;
 pub mod policy;
 pub mod refusal;
 pub mod value;

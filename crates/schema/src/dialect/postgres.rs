@@ -92,6 +92,22 @@ pub fn statements(change: &Change, table: Option<&Table>) -> Vec<String> {
     }
 }
 
+/// The statements that build an empty replica: the types, in an order in which each can be made, then the tables.
+pub fn schema(types: &[TypeDefinition], tables: &[Table]) -> Vec<String> {
+    let tables: Vec<&Table> = tables.iter().collect();
+    let creation = crate::order::creation(&tables);
+    let tables = creation
+        .iter()
+        .flat_map(|(at, change)| statements(change, Some(tables[*at])));
+    let mut seen = std::collections::HashSet::new();
+    types
+        .iter()
+        .flat_map(create_type)
+        .chain(tables)
+        .filter(|statement| seen.insert(statement.clone()))
+        .collect()
+}
+
 /// What must be there before a statement that names these things. Each at most once, in order of first need.
 #[derive(Default)]
 struct Prelude(Vec<String>);

@@ -1,0 +1,204 @@
+//! The electrified schema as it is and as it was: what the records say, at the version asked for.
+//!
+//! Each command carries the table that resulted, so a past state is the last command of each table by then. That takes
+//! an index probe per table, however long the history is.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use electric_schema::model::{ColumnType, Table, TypeDefinition, TypeKind};
+use serde_json::Value;
+
+use crate::error::{Error, SqlState};
+use crate::store::{self, commands, migrations};
+
+/// A moment of the history: right after its last command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Moment {
+    /// The migration's version and id; `None` before the first.
+    pub migration: Option<(String, i64)>,
+    /// The last command; 0 before the first.
+    pub command: i64,
+    /// The hash of that command.
+    pub hash: String,
+    /// Nothing came after it.
+    pub is_now: bool,
+}
+
+/// The moment after the migration of that version; without one, now.
+///
+/// Errors: 42704 for a version that no migration has.
+pub fn moment(version: Option<&str>) -> Result<Moment, Error> {
+    let last = commands::seen_last()?;
+    let Some(version) = version else {
+        let migration = migrations::seen_last()?;
+        return Ok(Moment {
+            migration: migration.map(|migration| (migration.version, migration.id)),
+            command: last.id,
+            hash: last.hash,
+            is_now: true,
+        });
+    };
+    let migration =
+        migrations::seen_with_version(version)?.ok_or_else(|| unknown_version(version))?;
+    let command = last_command_of(migration.id, &last)?;
+    Ok(Moment {
+        migration: Some((migration.version, migration.id)),
+        is_now: command.id == last.id,
+        command: command.id,
+        hash: command.hash,
+    })
+}
+
+fn unknown_version(version: &str) -> Error {
+    Error::new(
+        SqlState::UndefinedObject,
+        format!("migration version \"{version}\" does not exist"),
+    )
+    .hint("The versions that there are: SELECT version FROM electric.migrations ORDER BY id;")
+}
+
+/// The last command of a migration. Ids of both are gapless and grow together, so halving finds it.
+fn last_command_of(migration: i64, last: &commands::Place) -> Result<commands::Place, Error> {
+    let gap = || Error::internal("the history of electric.ddl_commands has a gap");
+    let (mut within, mut beyond) = (0, last.id + 1);
+    while beyond - within > 1 {
+        let middle = within + (beyond - within) / 2;
+        if commands::seen_place(middle)?.ok_or_else(gap)?.migration > migration {
+            beyond = middle;
+        } else {
+            within = middle;
+        }
+    }
+    commands::seen_place(within)?.ok_or_else(gap)
+}
+
+/// The shapes of the electrified tables as JSON texts, by schema and name.
+pub fn shapes(moment: &Moment) -> Result<Vec<String>, Error> {
+    let found = if moment.is_now {
+        store::shapes::seen()?
+    } else {
+        past_shapes(moment)?
+    };
+    Ok(found.into_values().collect())
+}
+
+/// The shapes of the electrified tables, by schema and name.
+pub fn tables(moment: &Moment) -> Result<Vec<Table>, Error> {
+    shapes(moment)?
+        .iter()
+        .map(|shape| Ok(serde_json::from_str(shape)?))
+        .collect()
+}
+
+/// A table's schema and name.
+pub type Name = (String, String);
+
+fn past_shapes(moment: &Moment) -> Result<BTreeMap<Name, String>, Error> {
+    let mut relations: BTreeSet<String> =
+        commands::seen_of_kind("create_table", moment.command, |row| row.relation())?
+            .into_iter()
+            .collect();
+    // A table that was replaced under another name left its old one behind, and no other record says so.
+    let mut left: BTreeMap<String, i64> = BTreeMap::new();
+    for (id, relation, op) in commands::seen_of_kind("replace_table", moment.command, |row| {
+        (row.id(), row.relation(), row.op())
+    })? {
+        let name = |key: &str| op["from"][key].as_str().unwrap_or_default().to_owned();
+        let old = electric_schema::names::qualified(&name("schema"), &name("name"));
+        if old != relation {
+            let last = left.entry(old).or_insert(id);
+            *last = id.max(*last);
+        }
+        relations.insert(relation);
+    }
+    let mut found = BTreeMap::new();
+    for relation in relations {
+        let Some((id, command, mut op)) =
+            commands::seen_last_of(&relation, moment.command, |row| {
+                (row.id(), row.command(), row.op())
+            })?
+        else {
+            continue;
+        };
+        if command == "disable_table" || left.get(&relation).is_some_and(|&when| when > id) {
+            continue;
+        }
+        let table = op["table"].take();
+        let name = |key: &str| table[key].as_str().unwrap_or_default().to_owned();
+        if table.is_object() {
+            found.insert((name("schema"), name("name")), table.to_string());
+        }
+    }
+    Ok(found)
+}
+
+/// The enums, domains and ranges that were ever recorded, as they were, in the order in which they were made.
+pub fn types(moment: &Moment) -> Result<Vec<TypeDefinition>, Error> {
+    let mut made: BTreeMap<String, i64> = BTreeMap::new();
+    for (relation, id) in commands::seen_of_kind("create_type", moment.command, |row| {
+        (row.relation(), row.id())
+    })? {
+        let last = made.entry(relation).or_insert(id);
+        *last = id.max(*last);
+    }
+    let mut order: Vec<(i64, String)> = made.into_iter().map(|(name, id)| (id, name)).collect();
+    order.sort_unstable();
+    let mut found = Vec::with_capacity(order.len());
+    for (made, relation) in order {
+        let grown =
+            commands::seen_last_of_kind("add_enum_value", &relation, moment.command, |row| {
+                (row.id(), row.op())
+            })?
+            .filter(|(id, _)| *id > made);
+        let op = match grown {
+            Some((_, op)) => Some(op),
+            None => commands::seen_last_of_kind("create_type", &relation, moment.command, |row| {
+                row.op()
+            })?,
+        };
+        if let Some(mut op) = op {
+            found.push(serde_json::from_value(op["type"].take())?);
+        }
+    }
+    Ok(found)
+}
+
+/// The enums that the tables use, as JSON objects, by schema and name.
+pub fn enums(moment: &Moment) -> Result<Vec<Value>, Error> {
+    let mut found: Vec<TypeDefinition> = if moment.is_now {
+        store::types::seen()?
+    } else {
+        let mut used = BTreeSet::new();
+        for table in tables(moment)? {
+            for column in &table.columns {
+                uses(&column.data_type, &mut used);
+            }
+        }
+        types(moment)?
+            .into_iter()
+            .filter(|of| used.contains(&(of.schema.clone(), of.name.clone())))
+            .collect()
+    };
+    found.retain(|of| of.kind == TypeKind::Enum);
+    found.sort_by(|a, b| (&a.schema, &a.name).cmp(&(&b.schema, &b.name)));
+    found
+        .iter()
+        .map(|of| {
+            Ok(serde_json::json!({"schema": of.schema, "name": of.name, "labels": of.labels}))
+        })
+        .collect()
+}
+
+fn uses(data_type: &ColumnType, used: &mut BTreeSet<Name>) {
+    used.insert((data_type.schema.clone(), data_type.name.clone()));
+    if let Some(of) = &data_type.of {
+        uses(of, used);
+    }
+}
+
+/// The statements that `ELECTRIC SQLITE` sent to SQLite replicas, in order.
+pub fn sqlite_statements(moment: &Moment) -> Result<Vec<String>, Error> {
+    let found = commands::seen_of_kind("sqlite", moment.command, |row| (row.id(), row.sqlite()))?;
+    let in_order: BTreeMap<i64, Vec<String>> = found.into_iter().collect();
+    Ok(in_order.into_values().flatten().collect())
+}

@@ -1,0 +1,206 @@
+//! `electric.ddl_commands`. Call what does not say `seen` only under the migration lock.
+use serde_json::Value;
+
+use super::{Indexed, find};
+use crate::error::Error;
+use crate::pg::heap::{self, Key, Seen};
+
+/// A row for `electric.ddl_commands`.
+pub struct Command<'a> {
+    /// Gapless, in execution order.
+    pub id: i64,
+    /// Its migration.
+    pub migration_id: i64,
+    /// The word for the change.
+    pub command: &'a str,
+    /// The table or type.
+    pub relation: &'a str,
+    /// The statement as issued.
+    pub query: &'a str,
+    /// Canonical Postgres.
+    pub postgres: &'a [String],
+    /// Canonical SQLite.
+    pub sqlite: &'a [String],
+    /// The change as JSON.
+    pub op: &'a str,
+    /// The chain's hash.
+    pub hash: &'a str,
+}
+
+/// Where a command stands in the history.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Place {
+    /// Gapless; 0 before the first.
+    pub id: i64,
+    /// Its migration.
+    pub migration: i64,
+    /// The chain's hash.
+    pub hash: String,
+}
+
+/// A command that is read.
+pub struct Read<'a>(&'a heap::Row);
+
+impl Read<'_> {
+    /// Gapless, in execution order.
+    pub fn id(&self) -> i64 {
+        self.0.get(1).unwrap_or(0)
+    }
+
+    /// The word for the change.
+    pub fn command(&self) -> String {
+        self.0.get(3).unwrap_or_default()
+    }
+
+    /// The table or type.
+    pub fn relation(&self) -> String {
+        self.0.get(4).unwrap_or_default()
+    }
+
+    /// Canonical SQLite.
+    pub fn sqlite(&self) -> Vec<String> {
+        self.0.get(7).unwrap_or_default()
+    }
+
+    /// The change as JSON.
+    pub fn op(&self) -> Value {
+        self.0
+            .get::<pgrx::JsonB>(8)
+            .map_or(Value::Null, |json| json.0)
+    }
+
+    fn place(&self) -> Place {
+        Place {
+            id: self.id(),
+            migration: self.0.get(2).unwrap_or(0),
+            hash: self.0.get(9).unwrap_or_default(),
+        }
+    }
+}
+
+fn by_relation() -> Result<Indexed, Error> {
+    find(c"ddl_commands", c"ddl_commands_relation_idx")
+}
+
+fn by_command() -> Result<Indexed, Error> {
+    find(c"ddl_commands", c"ddl_commands_command_idx")
+}
+
+fn seen_one<T>(at: Indexed, keys: &[Key], of: impl FnOnce(&Read) -> T) -> Result<Option<T>, Error> {
+    let Indexed { table, index } = at;
+    Ok(heap::last_of(
+        table,
+        index,
+        keys,
+        Seen::ByStatement,
+        |row| of(&Read(row)),
+    ))
+}
+
+/// The place of the newest that the calling statement sees.
+pub fn seen_last() -> Result<Place, Error> {
+    Ok(seen_one(indexed()?, &[], |row| row.place())?.unwrap_or_default())
+}
+
+/// The place of the command with that id.
+pub fn seen_place(id: i64) -> Result<Option<Place>, Error> {
+    seen_one(indexed()?, &[Key::int8(1, id)], |row| row.place())
+}
+
+/// The last command of a table or type up to the one with that id.
+pub fn seen_last_of<T>(
+    relation: &str,
+    up_to: i64,
+    of: impl FnOnce(&Read) -> T,
+) -> Result<Option<T>, Error> {
+    let keys = [Key::text(4, relation), Key::int8_up_to(1, up_to)];
+    seen_one(by_relation()?, &keys, of)
+}
+
+/// The last command of that kind, of a table or type, up to the one with that id.
+pub fn seen_last_of_kind<T>(
+    command: &str,
+    relation: &str,
+    up_to: i64,
+    of: impl FnOnce(&Read) -> T,
+) -> Result<Option<T>, Error> {
+    let keys = [
+        Key::text(3, command),
+        Key::text(4, relation),
+        Key::int8_up_to(1, up_to),
+    ];
+    seen_one(by_command()?, &keys, of)
+}
+
+/// All commands of that kind up to the one with that id, by table or type.
+pub fn seen_of_kind<T>(
+    command: &str,
+    up_to: i64,
+    mut of: impl FnMut(&Read) -> T,
+) -> Result<Vec<T>, Error> {
+    let Indexed { table, index } = by_command()?;
+    let keys = [Key::text(3, command), Key::int8_up_to(1, up_to)];
+    Ok(heap::seen_in_order(
+        table,
+        index,
+        &keys,
+        Seen::ByStatement,
+        |row| of(&Read(row)),
+    ))
+}
+
+fn indexed() -> Result<Indexed, Error> {
+    find(c"ddl_commands", c"ddl_commands_pkey")
+}
+
+/// Id and hash of the newest; 0 and the empty hash before the first.
+pub fn last() -> Result<(i64, String), Error> {
+    let Indexed { table, index } = indexed()?;
+    Ok(heap::last(table, index, |row| {
+        (row.get(1).unwrap_or(0), row.get(9).unwrap_or_default())
+    })
+    .unwrap_or_default())
+}
+
+/// The words of the commands after that one, in order.
+pub fn words_after(id: i64) -> Result<Vec<String>, Error> {
+    let Indexed { table, index } = indexed()?;
+    let (last, _) = last()?;
+    Ok((id + 1..=last)
+        .filter_map(|id| {
+            heap::scan(table, index, &[Key::int8(1, id)], |row| {
+                row.get::<String>(3)
+            })
+            .pop()?
+        })
+        .collect())
+}
+
+/// Whether history already makes a table or type of that name.
+pub fn has(relation: &str, command: &str) -> Result<bool, Error> {
+    let Indexed { table, index } = by_relation()?;
+    Ok(heap::scan(table, index, &[Key::text(4, relation)], |row| {
+        row.get::<String>(3)
+    })
+    .into_iter()
+    .flatten()
+    .any(|made| made == command))
+}
+
+/// Adds one.
+pub fn insert(command: &Command) -> Result<(), Error> {
+    heap::insert(
+        indexed()?.table,
+        &[
+            Some(command.id.into()),
+            Some(command.migration_id.into()),
+            Some(heap::text(command.command)),
+            Some(heap::text(command.relation)),
+            Some(heap::text(command.query)),
+            Some(heap::texts(command.postgres)),
+            Some(heap::texts(command.sqlite)),
+            Some(heap::jsonb(command.op)),
+            Some(heap::text(command.hash)),
+        ],
+    )
+}
