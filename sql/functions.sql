@@ -107,3 +107,54 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION electric.migrations_since(text, text) IS
     'The statements after a version, in order: what a replica that has that version must run';
+
+CREATE FUNCTION electric.diagram() RETURNS text
+    LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'electric_diagram';
+COMMENT ON FUNCTION electric.diagram() IS 'The electrified tables as a Mermaid entity-relationship diagram, for a README';
+
+-- Where a person looks.
+CREATE VIEW electric.history AS
+    SELECT c.id, m.version, m.source, m.created_at, c.command, c.relation, c.query
+    FROM electric.ddl_commands AS c
+    JOIN electric.migrations AS m ON m.id = c.migration_id
+    ORDER BY c.id DESC;
+COMMENT ON VIEW electric.history IS 'What happened, newest first';
+COMMENT ON COLUMN electric.history.id IS 'The DDL command (electric.ddl_commands.id)';
+COMMENT ON COLUMN electric.history.version IS 'The migration that it belongs to';
+COMMENT ON COLUMN electric.history.source IS 'Where the version came from: auto, user, or a framework''s name';
+COMMENT ON COLUMN electric.history.created_at IS 'When the migration''s transaction began';
+COMMENT ON COLUMN electric.history.command IS 'What changed';
+COMMENT ON COLUMN electric.history.relation IS 'Of which table or type';
+COMMENT ON COLUMN electric.history.query IS 'The statement as it was issued';
+
+CREATE VIEW electric.tables AS
+    SELECT e.relation,
+           e.shape ->> 'sqlite_name' AS sqlite_name,
+           pg_catalog.json_array_length(e.shape -> 'columns') AS columns,
+           pg_catalog.json_array_length(e.shape -> 'indexes') AS indexes,
+           (SELECT pg_catalog.count(*) FROM electric.grants AS g
+            WHERE g.table_schema = e.shape ->> 'schema' AND g.table_name = e.shape ->> 'name') AS grants,
+           last.command AS last_command,
+           last.version AS last_version,
+           last.created_at AS last_change
+    FROM electric.electrified AS e
+    LEFT JOIN LATERAL (
+        SELECT c.command, m.version, m.created_at
+        FROM electric.ddl_commands AS c
+        JOIN electric.migrations AS m ON m.id = c.migration_id
+        WHERE c.relation = pg_catalog.format('%I.%I', e.shape ->> 'schema', e.shape ->> 'name')
+        ORDER BY c.id DESC
+        LIMIT 1
+    ) AS last ON true
+    ORDER BY e.shape ->> 'schema', e.shape ->> 'name';
+COMMENT ON VIEW electric.tables IS 'What is electrified';
+COMMENT ON COLUMN electric.tables.relation IS 'The table';
+COMMENT ON COLUMN electric.tables.sqlite_name IS 'Its name on SQLite replicas';
+COMMENT ON COLUMN electric.tables.columns IS 'Number of columns';
+COMMENT ON COLUMN electric.tables.indexes IS 'Number of indexes that back no constraint';
+COMMENT ON COLUMN electric.tables.grants IS 'Number of privileges granted on it (electric.grants)';
+COMMENT ON COLUMN electric.tables.last_command IS 'What happened to it last';
+COMMENT ON COLUMN electric.tables.last_version IS 'In which migration';
+COMMENT ON COLUMN electric.tables.last_change IS 'When that migration''s transaction began';
+
+GRANT SELECT ON electric.history, electric.tables TO PUBLIC;

@@ -49,6 +49,12 @@ pub fn schema_statements(call: &Call) -> Result<Datum, Error> {
     Ok(heap::texts(&statements))
 }
 
+/// `electric.diagram()`: the electrified tables as an entity-relationship diagram in Mermaid's words.
+pub fn diagram(_call: &Call) -> Result<Datum, Error> {
+    let tables = history::tables(&history::moment(None)?)?;
+    Ok(heap::text(&electric_schema::diagram::mermaid(&tables)))
+}
+
 /// `electric.last_command(version text)`: the id of the version's last command, 0 for NULL;
 /// `electric.migrations_since` in SQL begins after it.
 pub fn last_command(call: &Call) -> Result<Datum, Error> {

@@ -83,3 +83,8 @@ entry!(
     pg_finfo_electric_is_sqlite,
     api::introspect::is_sqlite
 );
+entry!(
+    electric_diagram,
+    pg_finfo_electric_diagram,
+    api::introspect::diagram
+);

@@ -11,3 +11,4 @@ pub mod oracle;
 pub mod pgoutput;
 pub mod replica;
 pub mod replication;
+pub mod schemas;

@@ -8,6 +8,7 @@
 )]
 
 pub mod change;
+pub mod diagram;
 pub mod dialect;
 pub mod diff;
 pub mod expression;

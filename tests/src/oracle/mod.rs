@@ -10,6 +10,7 @@ mod change;
 mod choices;
 mod create;
 mod index;
+mod introspection;
 mod names;
 mod postgres;
 mod rows;
@@ -53,6 +54,7 @@ pub fn check(plan: &[Item], oracle: Oracle) -> Result<(), String> {
             follow(session, database, oracle, &mut replica)?;
         }
         session.end()?;
+        session.remembers()?;
         follow(session, database, oracle, &mut replica)?;
         ask(database, oracle, replica)
     })
@@ -69,6 +71,7 @@ pub fn check_script(statements: &[&str]) -> Result<(), String> {
                 replica = Some(Replica::follow(database, None)?.0);
             }
         }
+        session.remembers()?;
         postgres::check(database)?;
         ask(database, Oracle::Sqlite, replica)
     })

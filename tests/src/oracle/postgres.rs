@@ -33,13 +33,31 @@ const PERHAPS_UNUSED: &[&str] = &[
     "CREATE TYPE public.span ",
 ];
 
-/// Runs the records in an empty database, and compares what both have.
+/// Runs the records in an empty database, what builds a new replica in another, and compares what all have.
 pub fn check(database: &Database<'_>) -> Result<()> {
-    let history = commands(&mut database.cluster().connect(database.name(), "postgres")?);
+    let mut client = database.cluster().connect(database.name(), "postgres")?;
+    let history = commands(&mut client);
     let replica = database.cluster().empty_database();
     let outcome = replay(&replica, &history).and_then(|()| compare(database, &replica));
     replica.remove();
-    outcome
+    outcome?;
+    let anew = database.cluster().empty_database();
+    let outcome = build(&anew, &mut client).and_then(|()| compare(database, &anew));
+    anew.remove();
+    outcome.context("a new replica")
+}
+
+/// Runs `electric.schema_sql('postgres')`.
+fn build(replica: &Database<'_>, server: &mut Client) -> Result<()> {
+    let mut client = replica.cluster().connect(replica.name(), "postgres")?;
+    client.batch_execute(SETTINGS)?;
+    for row in server.query("SELECT electric.schema_sql('postgres')", &[])? {
+        let statement: String = row.get(0);
+        if let Err(error) = client.batch_execute(&statement) {
+            bail!("{statement}\n{}", describe(&error));
+        }
+    }
+    identities(&mut client)
 }
 
 fn replay(replica: &Database<'_>, history: &[CommandRow]) -> Result<()> {

@@ -9,6 +9,7 @@ use super::Item;
 use super::change::{self, Step};
 use super::choices::Choices;
 use super::create;
+use super::introspection::Remembered;
 use super::state::State;
 use crate::database::Database;
 use crate::errors::describe;
@@ -52,6 +53,7 @@ pub struct Session {
     /// What was there when the open transaction began.
     began: Option<State>,
     script: String,
+    remembered: Remembered,
 }
 
 impl Session {
@@ -63,6 +65,7 @@ impl Session {
             state,
             began: None,
             script: String::new(),
+            remembered: Remembered::default(),
         })
     }
 
@@ -103,7 +106,16 @@ impl Session {
             return self.step(item);
         }
         let before = std::mem::replace(&mut self.state, next);
-        self.run(&step, frame, in_block, before)
+        self.run(&step, frame, in_block, before)?;
+        if self.began.is_none() {
+            self.remembered.note(&mut self.client)?;
+        }
+        Ok(())
+    }
+
+    /// Compares what was introspected on the way with what the past is told to have been.
+    pub fn remembers(&mut self) -> Result<()> {
+        self.remembered.check(&mut self.client)
     }
 
     fn run(&mut self, step: &Step, frame: Frame, in_block: bool, before: State) -> Result<()> {

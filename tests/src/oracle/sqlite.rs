@@ -1,21 +1,20 @@
 //! The second oracle: all `sqlite[]`, run in order in SQLite, give the schema that a replica made now would have, at
 //! every version; and the rows that Postgres took in between go in and are the same in the end.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use anyhow::{Context, Result, ensure};
-use electric_schema::dialect::sqlite::schema;
-use electric_schema::model::Table;
+use postgres::Client;
 use rusqlite::Connection;
 
-use crate::database::{CommandRow, Database, commands};
+use crate::database::{Database, commands};
 use crate::replica::Replica;
 
 /// Runs the records, migration by migration, without rows.
 pub fn check_versions(database: &Database<'_>) -> Result<()> {
-    let history = commands(&mut database.cluster().connect(database.name(), "postgres")?);
+    let mut client = database.cluster().connect(database.name(), "postgres")?;
+    let history = commands(&mut client);
     let mut sqlite = Connection::open_in_memory()?;
-    let mut tables = BTreeMap::new();
     for migration in history.chunk_by(|a, b| a.migration_id == b.migration_id) {
         sqlite.pragma_update(None, "foreign_keys", false)?;
         let transaction = sqlite.transaction()?;
@@ -26,35 +25,24 @@ pub fn check_versions(database: &Database<'_>) -> Result<()> {
                     format!("replaying command {} in SQLite: {statement}", command.id)
                 })?;
             }
-            note(&mut tables, command)?;
         }
         transaction.commit()?;
-        same_schema(&sqlite, tables.values()).with_context(|| {
-            format!(
-                "after migration {}",
-                migration.first().map_or(0, |c| c.migration_id)
-            )
-        })?;
+        let id = migration.first().map_or(0, |command| command.migration_id);
+        same_schema(&sqlite, &mut client, Some(id))
+            .with_context(|| format!("after migration {id}"))?;
     }
     Ok(())
 }
 
-/// The tables after a command.
-fn note(tables: &mut BTreeMap<String, Table>, command: &CommandRow) -> Result<()> {
-    if command.command == "disable_table" {
-        tables.remove(&command.relation);
-    } else if let Some(table) = command.op.get("table").filter(|table| !table.is_null()) {
-        let table: Table = serde_json::from_value(table.clone())?;
-        tables.insert(table.qualified_name(), table);
-    }
-    Ok(())
-}
-
-/// Whether SQLite has the schema that these tables would be given now.
-fn same_schema<'t>(sqlite: &Connection, tables: impl Iterator<Item = &'t Table>) -> Result<()> {
-    let tables: Vec<Table> = tables.cloned().collect();
+/// Whether SQLite has the schema that the server gives for a new replica, after that migration or now.
+fn same_schema(sqlite: &Connection, client: &mut Client, migration: Option<i64>) -> Result<()> {
     let anew = Connection::open_in_memory()?;
-    for statement in schema(&tables) {
+    let statements = client.query(
+        "SELECT electric.schema_sql('sqlite', (SELECT version FROM electric.migrations WHERE id = $1))",
+        &[&migration],
+    )?;
+    for row in statements {
+        let statement: String = row.get(0);
         anew.execute(&statement, [])
             .with_context(|| format!("a new replica: {statement}"))?;
     }
@@ -81,18 +69,19 @@ fn texts(sqlite: &Connection) -> Result<BTreeSet<[String; 4]>> {
 /// The replica that followed, and one that comes now, have what Postgres has.
 pub fn check_replica(database: &Database<'_>, replica: &mut Replica<'_>) -> Result<()> {
     replica.catch_up().context("the replica cannot follow")?;
-    agree(replica).context("the replica that followed")?;
+    let mut client = database.cluster().connect(database.name(), "postgres")?;
+    agree(replica, &mut client).context("the replica that followed")?;
     let (mut late, _) = Replica::follow(database, None).context("a late replica cannot begin")?;
     late.catch_up().context("a late replica cannot follow")?;
-    agree(&late).context("a late replica")
+    agree(&late, &mut client).context("a late replica")
 }
 
-fn agree(replica: &Replica<'_>) -> Result<()> {
+fn agree(replica: &Replica<'_>, client: &mut Client) -> Result<()> {
     let comparison = replica.compare()?;
     ensure!(
         comparison.differences.is_empty(),
         "{:#?}",
         comparison.differences
     );
-    same_schema(replica.sqlite(), replica.shapes().values())
+    same_schema(replica.sqlite(), client, None)
 }
