@@ -66,6 +66,46 @@ $$;
 COMMENT ON FUNCTION electric.drift() IS
     'Electrified tables whose catalog is not what is recorded: after catalog surgery, or with event triggers disabled';
 
+-- DDLX, and the same as functions.
+CREATE FUNCTION electric.run_ddlx(statements text) RETURNS text[]
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'electric_run_ddlx';
+COMMENT ON FUNCTION electric.run_ddlx(text) IS 'electric.ddlx with the tags as an array';
+
+CREATE FUNCTION electric.ddlx(statements text) RETURNS SETOF text
+    LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+    SELECT pg_catalog.unnest(electric.run_ddlx($1));
+END;
+COMMENT ON FUNCTION electric.ddlx(text) IS
+    'Run DDLX statements, such as ALTER TABLE items ENABLE ELECTRIC; gives a completion tag for each';
+
+CREATE FUNCTION electric.grant(
+    privileges text, relation regclass, role text, scope regclass DEFAULT NULL, columns text[] DEFAULT NULL,
+    using_path text[] DEFAULT NULL, condition text DEFAULT NULL) RETURNS void
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'electric_grant';
+COMMENT ON FUNCTION electric.grant(text, regclass, text, regclass, text[], text[], text) IS
+    'Let clients do something to a table: ELECTRIC GRANT as a function';
+
+CREATE FUNCTION electric.revoke(
+    privileges text, relation regclass, role text, scope regclass DEFAULT NULL, columns text[] DEFAULT NULL) RETURNS void
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'electric_revoke';
+COMMENT ON FUNCTION electric.revoke(text, regclass, text, regclass, text[]) IS
+    'Take a privilege of clients away: ELECTRIC REVOKE as a function';
+
+CREATE FUNCTION electric.assign(
+    relation regclass, user_column text, role text DEFAULT NULL, role_column text DEFAULT NULL,
+    scope regclass DEFAULT NULL, using_path text[] DEFAULT NULL, condition text DEFAULT NULL) RETURNS void
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'electric_assign';
+COMMENT ON FUNCTION electric.assign(regclass, text, text, text, regclass, text[], text) IS
+    'Let rows of a table give a role to users: ELECTRIC ASSIGN as a function';
+
+CREATE FUNCTION electric.unassign(
+    relation regclass, user_column text, role text DEFAULT NULL, role_column text DEFAULT NULL,
+    scope regclass DEFAULT NULL) RETURNS void
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'electric_unassign';
+COMMENT ON FUNCTION electric.unassign(regclass, text, text, text, regclass) IS
+    'Rows of a table no longer give a role: ELECTRIC UNASSIGN as a function';
+
 -- The schema, as it is and as it was.
 CREATE FUNCTION electric.introspect(version text DEFAULT NULL) RETURNS jsonb
     LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'electric_introspect';

@@ -23,11 +23,30 @@ pub enum SqlState {
     InvalidParameterValue,
     /// 22004: NULL where a value is needed.
     NullValueNotAllowed,
+    /// 42703: no such column.
+    UndefinedColumn,
+    /// 42830: no way to the scope.
+    InvalidForeignKey,
+    /// 42P10: a column of another table.
+    InvalidColumnReference,
+    /// 42601: what cannot be parsed.
+    SyntaxError,
+    /// 55000: the table is not electrified.
+    ObjectNotInPrerequisiteState,
     /// XX000: what should not happen.
     Internal,
+    /// One that the server gave, packed.
+    Server(i32),
 }
 
 impl SqlState {
+    /// The SQLSTATE of those five characters.
+    pub fn of_code(code: &str) -> SqlState {
+        // Six bits each, counted from '0', the first character lowest.
+        let bits = |(at, c): (usize, u8)| i32::from(c.wrapping_sub(b'0') & 0x3f) << (6 * at);
+        SqlState::Server(code.bytes().take(5).enumerate().map(bits).sum())
+    }
+
     /// The server's packed form of the SQLSTATE.
     pub fn code(self) -> i32 {
         (match self {
@@ -40,7 +59,15 @@ impl SqlState {
             SqlState::UndefinedObject => PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT,
             SqlState::InvalidParameterValue => PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
             SqlState::NullValueNotAllowed => PgSqlErrorCode::ERRCODE_NULL_VALUE_NOT_ALLOWED,
+            SqlState::UndefinedColumn => PgSqlErrorCode::ERRCODE_UNDEFINED_COLUMN,
+            SqlState::InvalidForeignKey => PgSqlErrorCode::ERRCODE_INVALID_FOREIGN_KEY,
+            SqlState::InvalidColumnReference => PgSqlErrorCode::ERRCODE_INVALID_COLUMN_REFERENCE,
+            SqlState::SyntaxError => PgSqlErrorCode::ERRCODE_SYNTAX_ERROR,
+            SqlState::ObjectNotInPrerequisiteState => {
+                PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE
+            }
             SqlState::Internal => PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
+            SqlState::Server(packed) => return packed,
         }) as i32
     }
 }
@@ -66,6 +93,8 @@ pub struct Error {
     pub datatype: Option<String>,
     /// Constraint, where one is concerned.
     pub constraint: Option<String>,
+    /// The text inside the statement that the error is about, and the character of it, from 1.
+    pub internal: Option<(String, usize)>,
 }
 
 impl Error {
@@ -81,6 +110,7 @@ impl Error {
             column: None,
             datatype: None,
             constraint: None,
+            internal: None,
         }
     }
 
@@ -111,6 +141,12 @@ impl Error {
     /// About this constraint.
     pub fn constraint(mut self, constraint: impl Into<String>) -> Self {
         self.constraint = Some(constraint.into());
+        self
+    }
+
+    /// At this character, from 1, of a text inside the statement.
+    pub fn at(mut self, text: impl Into<String>, character: usize) -> Self {
+        self.internal = Some((text.into(), character));
         self
     }
 
@@ -148,6 +184,7 @@ impl From<electric_schema::refusal::Refusal> for Error {
             column: refusal.column,
             datatype: refusal.datatype,
             constraint: refusal.constraint,
+            internal: None,
         }
     }
 }

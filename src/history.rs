@@ -6,9 +6,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use electric_schema::model::{ColumnType, Table, TypeDefinition, TypeKind};
+use electric_schema::permissions::{Assignment, Grant};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::error::{Error, SqlState};
+use crate::pg::heap::Seen;
+use crate::store::permissions::Stored;
 use crate::store::{self, commands, migrations};
 
 /// A moment of the history: right after its last command.
@@ -93,34 +98,53 @@ pub fn tables(moment: &Moment) -> Result<Vec<Table>, Error> {
 /// A table's schema and name.
 pub type Name = (String, String);
 
-fn past_shapes(moment: &Moment) -> Result<BTreeMap<Name, String>, Error> {
-    let mut relations: BTreeSet<String> =
-        commands::seen_of_kind("create_table", moment.command, |row| row.relation())?
-            .into_iter()
-            .collect();
-    // A table that was replaced under another name left its old one behind, and no other record says so.
-    let mut left: BTreeMap<String, i64> = BTreeMap::new();
-    for (id, relation, op) in commands::seen_of_kind("replace_table", moment.command, |row| {
-        (row.id(), row.relation(), row.op())
-    })? {
-        let name = |key: &str| op["from"][key].as_str().unwrap_or_default().to_owned();
-        let old = electric_schema::names::qualified(&name("schema"), &name("name"));
-        if old != relation {
-            let last = left.entry(old).or_insert(id);
-            *last = id.max(*last);
+/// When tables came under the names that they had, and went from them.
+#[derive(Default)]
+struct Lives {
+    came: BTreeMap<String, i64>,
+    went: BTreeMap<String, i64>,
+}
+
+impl Lives {
+    fn until(moment: &Moment) -> Result<Lives, Error> {
+        let mut lives = Lives::default();
+        for (id, relation) in commands::seen_of_kind("create_table", moment.command, |row| {
+            (row.id(), row.relation())
+        })? {
+            note(&mut lives.came, relation, id);
         }
-        relations.insert(relation);
+        // A table that was replaced under another name left its old one behind, and no other record says so.
+        for (id, relation, op) in commands::seen_of_kind("replace_table", moment.command, |row| {
+            (row.id(), row.relation(), row.op())
+        })? {
+            let name = |key: &str| op["from"][key].as_str().unwrap_or_default().to_owned();
+            let old = electric_schema::names::qualified(&name("schema"), &name("name"));
+            if old != relation {
+                note(&mut lives.went, old, id);
+                note(&mut lives.came, relation, id);
+            }
+        }
+        Ok(lives)
     }
+}
+
+/// Keeps the last of what happened.
+fn note(last: &mut BTreeMap<String, i64>, relation: String, id: i64) {
+    let known = last.entry(relation).or_insert(id);
+    *known = id.max(*known);
+}
+
+fn past_shapes(moment: &Moment) -> Result<BTreeMap<Name, String>, Error> {
+    let lives = Lives::until(moment)?;
     let mut found = BTreeMap::new();
-    for relation in relations {
-        let Some((id, command, mut op)) =
-            commands::seen_last_of(&relation, moment.command, |row| {
-                (row.id(), row.command(), row.op())
-            })?
-        else {
+    for relation in lives.came.keys() {
+        let last = commands::seen_last_of(relation, moment.command, |row| {
+            (row.id(), row.command(), row.op())
+        })?;
+        let Some((id, command, mut op)) = last else {
             continue;
         };
-        if command == "disable_table" || left.get(&relation).is_some_and(|&when| when > id) {
+        if command == "disable_table" || lives.went.get(relation).is_some_and(|&when| when > id) {
             continue;
         }
         let table = op["table"].take();
@@ -138,8 +162,7 @@ pub fn types(moment: &Moment) -> Result<Vec<TypeDefinition>, Error> {
     for (relation, id) in commands::seen_of_kind("create_type", moment.command, |row| {
         (row.relation(), row.id())
     })? {
-        let last = made.entry(relation).or_insert(id);
-        *last = id.max(*last);
+        note(&mut made, relation, id);
     }
     let mut order: Vec<(i64, String)> = made.into_iter().map(|(name, id)| (id, name)).collect();
     order.sort_unstable();
@@ -194,6 +217,53 @@ fn uses(data_type: &ColumnType, used: &mut BTreeSet<Name>) {
     if let Some(of) = &data_type.of {
         uses(of, used);
     }
+}
+
+/// The grants on the electrified tables, or the assignments of their rows, as JSON objects: rows of `electric.grants` or
+/// `electric.assignments`, in the order of their fields.
+fn permissions<T: Stored + Ord + Serialize + DeserializeOwned>(
+    moment: &Moment,
+    (more, less): (&str, &str),
+    key: &str,
+) -> Result<Vec<Value>, Error> {
+    let mut found: Vec<T> = if moment.is_now {
+        store::permissions::all(Seen::ByStatement)?
+    } else {
+        let lives = Lives::until(moment)?;
+        let mut found = Vec::new();
+        for (schema, name) in past_shapes(moment)?.into_keys() {
+            let relation = electric_schema::names::qualified(&schema, &name);
+            let last = |command: &str| {
+                commands::seen_last_of_kind(command, &relation, moment.command, |row| {
+                    (row.id(), row.op())
+                })
+            };
+            let last = [last(more)?, last(less)?];
+            // What was granted on another table of that name went with it.
+            let came = lives.came.get(&relation).copied().unwrap_or(0);
+            let newest = last.into_iter().flatten().max_by_key(|(id, _)| *id);
+            if let Some((_, mut op)) = newest.filter(|(id, _)| *id > came) {
+                let rows: Vec<T> = serde_json::from_value(op[key].take())?;
+                found.extend(rows);
+            }
+        }
+        found
+    };
+    found.sort();
+    Ok(found
+        .iter()
+        .map(serde_json::to_value)
+        .collect::<Result<_, _>>()?)
+}
+
+/// The grants, as [`permissions`].
+pub fn grants(moment: &Moment) -> Result<Vec<Value>, Error> {
+    permissions::<Grant>(moment, ("grant", "revoke"), "grants")
+}
+
+/// The assignments, as [`permissions`].
+pub fn assignments(moment: &Moment) -> Result<Vec<Value>, Error> {
+    permissions::<Assignment>(moment, ("assign", "unassign"), "assignments")
 }
 
 /// The statements that `ELECTRIC SQLITE` sent to SQLite replicas, in order.

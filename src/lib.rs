@@ -14,6 +14,8 @@ mod capture;
 mod catalog;
 mod error;
 mod history;
+mod native;
+mod permissions;
 mod pg;
 mod precheck;
 mod publication;

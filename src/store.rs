@@ -13,6 +13,7 @@ use crate::pg::heap::{self, Key, Seen};
 use crate::pg::names;
 
 pub mod commands;
+pub mod permissions;
 
 /// One of our tables and an index of it.
 #[derive(Clone, Copy)]

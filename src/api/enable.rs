@@ -14,7 +14,7 @@ use crate::error::{Error, SqlState};
 use crate::pg::entry::{Call, Datum, notice, void};
 use crate::pg::{compat, locks, names, relation, session, spi, xact};
 use crate::settings::{REPLICA_IDENTITY, ReplicaIdentity};
-use crate::{api, capture, publication, store, watch};
+use crate::{api, capture, permissions, publication, store, watch};
 
 mod checks;
 
@@ -40,7 +40,7 @@ pub fn call_enable(call: &Call) -> Result<Datum, Error> {
 /// `electric.disable(relation regclass)`: takes a table out of replication.
 pub fn call_disable(call: &Call) -> Result<Datum, Error> {
     let id: pg_sys::Oid = call.arg(0).ok_or_else(|| Error::internal("no relation"))?;
-    disable(id)?;
+    disable_together(&[id])?;
     Ok(void())
 }
 
@@ -86,7 +86,8 @@ impl Candidate {
     }
 }
 
-fn enable(ids: &[pg_sys::Oid]) -> Result<(), Error> {
+/// Electrifies tables, together.
+pub fn enable(ids: &[pg_sys::Oid]) -> Result<(), Error> {
     session::prevent_if_read_only(c"electric.enable()");
     let watch = watch::current()?;
     let mut wanted = Vec::new();
@@ -229,7 +230,13 @@ fn set_replica_identity(id: pg_sys::Oid, name: &str, key: Option<&str>) -> Resul
     Ok(())
 }
 
-fn disable(id: pg_sys::Oid) -> Result<(), Error> {
+/// Takes tables out of replication, which may reference each other.
+pub fn disable_together(ids: &[pg_sys::Oid]) -> Result<(), Error> {
+    ids.iter().try_for_each(|id| disable(*id, ids))
+}
+
+/// Takes a table out of replication, one of those that go `together`.
+fn disable(id: pg_sys::Oid, together: &[pg_sys::Oid]) -> Result<(), Error> {
     session::prevent_if_read_only(c"electric.disable()");
     if relation::class(id).is_none() {
         return Err(checks::no_such_table(id));
@@ -252,7 +259,7 @@ fn disable(id: pg_sys::Oid) -> Result<(), Error> {
     let watch = watch::current()?;
     let referencing: BTreeSet<String> = relation::referencing(id)
         .into_iter()
-        .filter(|(other, _)| *other != id && watch.has(*other))
+        .filter(|(other, _)| !together.contains(other) && watch.has(*other))
         .map(|(other, key)| {
             let (schema, name) = capture::shown(other);
             format!(
@@ -288,6 +295,7 @@ fn disable(id: pg_sys::Oid) -> Result<(), Error> {
 pub fn forget(id: pg_sys::Oid, recorded: &Table) -> Result<(), Error> {
     store::shapes::delete(id)?;
     release_names(recorded)?;
+    permissions::forget(&recorded.schema, &recorded.name)?;
     release_types()
 }
 

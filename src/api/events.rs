@@ -10,7 +10,7 @@ use crate::settings::{POLICY, Policy};
 use crate::{capture, precheck, settings, watch};
 
 /// Whether this is a moment at which capture has nothing to do: a standby, pg_upgrade, our own scripts.
-fn idle() -> bool {
+pub fn idle() -> bool {
     !session::may_act() || session::in_own_script()
 }
 

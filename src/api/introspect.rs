@@ -26,8 +26,8 @@ pub fn introspect(call: &Call) -> Result<Datum, Error> {
         json!(hash),
         history::shapes(&moment)?.join(","),
         json!(history::enums(&moment)?),
-        json!([]),
-        json!([]),
+        json!(history::grants(&moment)?),
+        json!(history::assignments(&moment)?),
     );
     Ok(heap::jsonb(&text))
 }

@@ -7,9 +7,11 @@ use pgrx::pg_sys::SubTransactionId;
 use crate::pg::{hook, xact};
 
 pub mod check;
+pub mod ddlx;
 pub mod enable;
 pub mod events;
 pub mod introspect;
+pub mod permissions;
 pub mod status;
 pub mod versions;
 

@@ -1,5 +1,7 @@
 //! The records themselves: one DDL command per change, in the user's transaction.
 
+use std::cell::RefCell;
+
 use electric_schema::change::Change;
 use electric_schema::dialect::{postgres, sqlite};
 use electric_schema::model::{Table, TypeDefinition, TypeKind};
@@ -8,6 +10,24 @@ use electric_schema::{hash, op};
 use crate::error::Error;
 use crate::pg::{hook, locks, xact};
 use crate::{store, version};
+
+thread_local! {
+    /// The DDLX statement that runs.
+    static DDLX: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// Runs `body` as what a DDLX statement does: its text is the `query` of what is recorded.
+pub fn issued<T>(text: &str, body: impl FnOnce() -> T) -> T {
+    /// Puts back what was there, also when an error passes.
+    struct Before(Option<String>);
+    impl Drop for Before {
+        fn drop(&mut self) {
+            DDLX.set(self.0.take());
+        }
+    }
+    let _before = Before(DDLX.replace(Some(text.to_owned())));
+    body()
+}
 
 /// Writes one DDL command. Call it under the migration lock; `table` is the table that results.
 pub fn one(change: &Change, relation: &str, table: Option<&Table>) -> Result<(), Error> {
@@ -44,12 +64,18 @@ pub fn again(
     Ok(())
 }
 
-/// The statement that made the change: a call of a function of ours, or the utility statement that runs.
+/// The statement that made the change: DDLX, a call of a function of ours, or the utility statement that runs.
 fn query(change: &Change) -> Option<String> {
-    match change {
-        Change::CreateTable { .. } | Change::DisableTable => hook::calling_text(),
+    let ddlx = DDLX.with_borrow(Clone::clone);
+    ddlx.or_else(|| match change {
+        Change::CreateTable { .. }
+        | Change::DisableTable
+        | Change::Grant(_)
+        | Change::Revoke(_)
+        | Change::Assign(_)
+        | Change::Unassign(_) => hook::calling_text(),
         _ => hook::statement_text(),
-    }
+    })
 }
 
 /// A table that was disabled stays on Postgres replicas as it was then. Enabled again it comes with all its rows, so

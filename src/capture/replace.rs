@@ -11,7 +11,7 @@ use crate::api::enable;
 use crate::error::Error;
 use crate::pg::{relation, xact};
 use crate::watch::{self, Watch};
-use crate::{catalog, store};
+use crate::{catalog, permissions, store};
 
 /// A table was dropped.
 pub fn dropped(id: pg_sys::Oid) -> Result<(), Error> {
@@ -25,7 +25,7 @@ pub fn dropped(id: pg_sys::Oid) -> Result<(), Error> {
     )?;
     enable::forget(id, &recorded)?;
     watch::changed();
-    Ok(())
+    permissions::repair()
 }
 
 /// A table changed in a way that only its whole new shape can say.
@@ -42,6 +42,9 @@ pub(super) fn table(id: pg_sys::Oid, compared: Compared, watch: &Watch) -> Resul
     }
     enable::release_names(&recorded)?;
     let actual = enable::ready(id, actual, watch)?;
+    if (&recorded.schema, &recorded.name) != (&actual.table.schema, &actual.table.name) {
+        permissions::forget(&recorded.schema, &recorded.name)?;
+    }
     let mut referencing = Vec::new();
     let others = relation::referencing(id);
     for (other, key) in others
@@ -73,5 +76,5 @@ pub(super) fn table(id: pg_sys::Oid, compared: Compared, watch: &Watch) -> Resul
     {
         tables::touched(other, watch)?;
     }
-    Ok(())
+    permissions::repair()
 }

@@ -14,6 +14,7 @@ use pgrx::pg_sys;
 use super::{record, replace, types};
 use crate::catalog::{self, Actual};
 use crate::error::Error;
+use crate::permissions;
 use crate::pg::{locks, relation, xact};
 use crate::settings;
 use crate::store;
@@ -118,10 +119,16 @@ pub fn touched(id: pg_sys::Oid, watch: &Watch) -> Result<(), Error> {
     for change in changes {
         let change = settle(change, id, &table, &actual, watch)?;
         diff::apply(&mut table, &change);
+        if !unrestricted {
+            permissions::refuse_if_needed(&change, &table)?;
+        }
         record::one(&change, &table.qualified_name(), Some(&table))?;
     }
     store::shapes::update(id, &table, &actual.identity)?;
     xact::command_counter_increment();
+    if unrestricted {
+        permissions::repair()?;
+    }
     Ok(())
 }
 

@@ -42,6 +42,17 @@ pub fn owns_relation(relation: pg_sys::Oid, role: pg_sys::Oid) -> bool {
     }
 }
 
+/// Does the role own this database (or is it superuser)?
+pub fn owns_database(role: pg_sys::Oid) -> bool {
+    // SAFETY: reads a variable and looks up the catalog.
+    unsafe {
+        #[cfg(pre_pg16)]
+        return pg_sys::pg_database_ownercheck(pg_sys::MyDatabaseId, role);
+        #[cfg(not(pre_pg16))]
+        pg_sys::object_ownercheck(pg_sys::DatabaseRelationId, pg_sys::MyDatabaseId, role)
+    }
+}
+
 /// The attribute of that number, from 1.
 ///
 /// # Safety

@@ -139,6 +139,10 @@ fn error_data(error: &Error) -> *mut pg_sys::ErrorData {
         (*data).column_name = optional(&error.column);
         (*data).datatype_name = optional(&error.datatype);
         (*data).constraint_name = optional(&error.constraint);
+        if let Some((text, character)) = &error.internal {
+            (*data).internalquery = copied(text);
+            (*data).internalpos = i32::try_from(*character).unwrap_or(0);
+        }
         (*data).filename = c"electric".as_ptr();
         (*data).funcname = c"electric".as_ptr();
         data
@@ -148,6 +152,11 @@ fn error_data(error: &Error) -> *mut pg_sys::ErrorData {
 /// Sends a NOTICE to the client.
 pub fn notice(message: &str) {
     pgrx::notice!("{message}");
+}
+
+/// Sends a WARNING to the client.
+pub fn warning(message: &str) {
+    pgrx::warning!("{message}");
 }
 
 /// Sends a NOTICE with a hint to the client.

@@ -88,3 +88,28 @@ entry!(
     pg_finfo_electric_diagram,
     api::introspect::diagram
 );
+entry!(
+    electric_run_ddlx,
+    pg_finfo_electric_run_ddlx,
+    api::ddlx::run
+);
+entry!(
+    electric_grant,
+    pg_finfo_electric_grant,
+    api::permissions::grant
+);
+entry!(
+    electric_revoke,
+    pg_finfo_electric_revoke,
+    api::permissions::revoke
+);
+entry!(
+    electric_assign,
+    pg_finfo_electric_assign,
+    api::permissions::assign
+);
+entry!(
+    electric_unassign,
+    pg_finfo_electric_unassign,
+    api::permissions::unassign
+);

@@ -364,6 +364,29 @@ fn intact(relation: pg_sys::Oid, columns: Option<usize>) -> Result<usize, Error>
     Ok(dropped.len())
 }
 
+/// Removes those of the rows that match for which `goes` says so.
+pub fn delete_where(
+    relation: pg_sys::Oid,
+    index: pg_sys::Oid,
+    keys: &[Key],
+    mut goes: impl FnMut(&Row) -> bool,
+) -> Result<(), Error> {
+    intact(relation, None)?;
+    change(relation, index, keys, |table, old| {
+        // SAFETY: `old` is the tuple under the scan, and of that table.
+        unsafe {
+            let row = Row {
+                tuple: old,
+                descriptor: (*table).rd_att,
+            };
+            if goes(&row) {
+                pg_sys::CatalogTupleDelete(table, &mut (*old).t_self);
+            }
+        }
+    });
+    Ok(())
+}
+
 fn change(
     relation: pg_sys::Oid,
     index: pg_sys::Oid,

@@ -9,6 +9,7 @@ use std::ffi::{CStr, c_char};
 use pgrx::pg_sys;
 
 use super::entry;
+use super::options::{self, Native};
 use super::tree;
 
 /// A statement that a frame of the hook runs, and the subtransaction it began in.
@@ -102,6 +103,16 @@ unsafe extern "C-unwind" fn process_utility(
                 subtransaction: GetCurrentSubTransactionId(),
             });
         }
+        let mut native: *mut Native = std::ptr::null_mut();
+        let mut pstmt = pstmt;
+        if options::mentioned(pstmt) {
+            let given = pstmt;
+            let taken = entry::guarded(|| take_options(given));
+            native = entry::finish(taken).cast_mut_ptr();
+            if !native.is_null() {
+                pstmt = (*native).statement;
+            }
+        }
         let watched = has_no_event_trigger(pstmt);
         if watched {
             entry::finish(entry::guarded(|| {
@@ -133,8 +144,24 @@ unsafe extern "C-unwind" fn process_utility(
         if watched {
             entry::finish(entry::guarded(crate::api::events::utility_ended));
         }
+        if !native.is_null() {
+            entry::finish(entry::guarded(|| {
+                crate::native::ended(&*native).map(|()| entry::void())
+            }));
+        }
         running().truncate(depth);
     }
+}
+
+/// Takes our options out of a statement that has some; null where the extension is not there to know them.
+fn take_options(statement: *mut pg_sys::PlannedStmt) -> Result<pg_sys::Datum, crate::error::Error> {
+    if crate::api::events::idle() || crate::store::list() == pg_sys::Oid::INVALID {
+        return Ok(pg_sys::Datum::from(0));
+    }
+    // SAFETY: the statement that runs.
+    let (native, said, if_not_exists) = unsafe { options::take(statement) };
+    let native = crate::native::begins(native, &said, if_not_exists)?;
+    Ok(pg_sys::Datum::from(native.into_server()))
 }
 
 /// Commands that fire no event trigger but concern replicas: REINDEX makes an invalid index valid, TRUNCATE of a

@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 pub mod compat;
+pub mod condition;
 pub mod deparse;
 pub mod entry;
 pub mod event;
@@ -11,6 +12,7 @@ pub mod heap;
 pub mod hook;
 pub mod locks;
 pub mod names;
+pub mod options;
 pub mod relation;
 pub mod script;
 pub mod session;

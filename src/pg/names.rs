@@ -33,6 +33,13 @@ pub fn relation_id(name: &CStr, schema: pg_sys::Oid) -> pg_sys::Oid {
     unsafe { pg_sys::get_relname_relid(name.as_ptr(), schema) }
 }
 
+/// The relation of that name in the schema of that name, if there is one.
+pub fn relation_of(schema: &str, name: &str) -> Option<pg_sys::Oid> {
+    let (schema, name) = (CString::new(schema).ok()?, CString::new(name).ok()?);
+    let found = relation_id(&name, schema_id(&schema));
+    (found != pg_sys::Oid::INVALID).then_some(found)
+}
+
 /// The relation's name.
 pub fn relation_name(id: pg_sys::Oid) -> Option<String> {
     // SAFETY: looks up a system cache; the result is a copy.
@@ -142,16 +149,19 @@ pub fn cache_hash(cache: u32, id: pg_sys::Oid) -> u32 {
 
 /// The relation that a name as SQL reads it stands for, by the `search_path`.
 pub fn resolve(name: &str) -> Result<pg_sys::Oid, crate::error::Error> {
-    let arguments = [heap_text(name)];
-    // SAFETY: to_regclass takes text; it gives NULL where there is no such relation.
-    let found =
-        unsafe { pgrx::direct_function_call::<pg_sys::Oid>(pg_sys::to_regclass, &arguments) };
-    found.ok_or_else(|| {
+    resolve_if_there(name).ok_or_else(|| {
         crate::error::Error::new(
             crate::error::SqlState::UndefinedTable,
             format!("relation {} does not exist", name.trim()),
         )
     })
+}
+
+/// The relation that a name as SQL reads it stands for, by the `search_path`; `None` if there is none.
+pub fn resolve_if_there(name: &str) -> Option<pg_sys::Oid> {
+    let arguments = [heap_text(name)];
+    // SAFETY: to_regclass takes text; it gives NULL where there is no such relation.
+    unsafe { pgrx::direct_function_call::<pg_sys::Oid>(pg_sys::to_regclass, &arguments) }
 }
 
 fn heap_text(text: &str) -> Option<pg_sys::Datum> {

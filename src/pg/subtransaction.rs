@@ -32,6 +32,11 @@ impl Caught {
         self.report().hint().map(str::to_owned)
     }
 
+    /// SQLSTATE, packed.
+    pub fn sqlstate(&self) -> i32 {
+        self.report().sql_error_code() as i32
+    }
+
     /// The class of the SQLSTATE, its first two characters.
     fn class(&self) -> [u8; 2] {
         let packed = self.report().sql_error_code() as u32;

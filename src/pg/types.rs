@@ -1,6 +1,6 @@
 //! Types of columns, from `pg_type`.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 
 use electric_schema::model::{ColumnType, TypeKind};
 use pgrx::pg_sys;
@@ -313,4 +313,23 @@ pub fn access_method(index: pg_sys::Oid) -> Option<String> {
         method.into(),
         |row: &CachedRow| row.name(Anum_pg_am_amname),
     )
+}
+
+/// Whether the domain itself (not the one it may be made of) has a CHECK.
+pub fn domain_has_check(schema: &str, name: &str) -> bool {
+    let (Ok(schema), Ok(name)) = (CString::new(schema), CString::new(name)) else {
+        return false;
+    };
+    // SAFETY: looks up a system cache; the name is copied into a `name`.
+    let id = unsafe {
+        pg_sys::GetSysCacheOid(
+            pg_sys::SysCacheIdentifier::TYPENAMENSP as i32,
+            pg_sys::Anum_pg_type_oid as pg_sys::AttrNumber,
+            pg_sys::Datum::from(name.as_ptr()),
+            super::names::schema_id(&schema).into(),
+            pg_sys::Datum::from(0),
+            pg_sys::Datum::from(0),
+        )
+    };
+    !domain_constraints(id).is_empty()
 }

@@ -1,6 +1,7 @@
 //! The changes that are recorded: one `Change` becomes one DDL command.
 
 use crate::model::{Column, ColumnType, Constraint, ForeignKey, Index, Table, TypeDefinition};
+use crate::permissions::{Assignment, Grant};
 
 /// Where `ALTER TYPE … ADD VALUE` put a label.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,6 +88,16 @@ pub enum Change {
         /// Foreign keys that other electrified tables have to this one: the qualified table and its key.
         referencing: Vec<(String, ForeignKey)>,
     },
+    /// Clients may do more to a table, or the same under other conditions: all that they may do from here on.
+    Grant(Vec<Grant>),
+    /// Clients may do less to a table: all that they may do from here on.
+    Revoke(Vec<Grant>),
+    /// Rows of a table give more roles, or the same otherwise: all that they give from here on.
+    Assign(Vec<Assignment>),
+    /// Rows of a table give fewer roles: all that they give from here on.
+    Unassign(Vec<Assignment>),
+    /// A statement for SQLite replicas alone.
+    Sqlite(String),
 }
 
 impl Change {
@@ -108,6 +119,11 @@ impl Change {
             Change::DropConstraint { .. } => "drop_constraint",
             Change::WidenColumn { .. } => "widen_column",
             Change::ReplaceTable { .. } => "replace_table",
+            Change::Grant(_) => "grant",
+            Change::Revoke(_) => "revoke",
+            Change::Assign(_) => "assign",
+            Change::Unassign(_) => "unassign",
+            Change::Sqlite(_) => "sqlite",
         }
     }
 }

@@ -458,7 +458,12 @@ pub fn apply(table: &mut Table, change: &Change) {
         | Change::CreateType(_)
         | Change::CreateTable { .. }
         | Change::DisableTable
-        | Change::AddEnumValue { .. } => {}
+        | Change::AddEnumValue { .. }
+        | Change::Grant(_)
+        | Change::Revoke(_)
+        | Change::Assign(_)
+        | Change::Unassign(_)
+        | Change::Sqlite(_) => {}
     }
 }
 

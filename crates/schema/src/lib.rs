@@ -18,6 +18,7 @@ pub mod model;
 pub mod names;
 pub mod op;
 pub mod order;
+pub mod permissions;
 pub mod policy;
 pub mod refusal;
 pub mod value;

@@ -67,6 +67,15 @@ pub fn op(change: &Change, table: Option<&Table>) -> Result<Value, serde_json::E
                 json!({"schema": from.schema, "name": from.name, "sqlite_name": from.sqlite_name}),
             );
         }
+        Change::Grant(grants) | Change::Revoke(grants) => {
+            op.insert("grants".into(), serde_json::to_value(grants)?);
+        }
+        Change::Assign(assignments) | Change::Unassign(assignments) => {
+            op.insert("assignments".into(), serde_json::to_value(assignments)?);
+        }
+        Change::Sqlite(statement) => {
+            op.insert("statement".into(), json!(statement));
+        }
     }
     if let Some(table) = table {
         op.insert("table".into(), serde_json::to_value(table)?);

@@ -18,6 +18,9 @@ const REBUILT: &str = "electric table that is being rebuilt and takes its final 
 
 /// The statements for a change. `table` is the table that results; changes of types and table-less ones have none.
 pub fn statements(change: &Change, table: Option<&Table>) -> Vec<String> {
+    if let Change::Sqlite(statement) = change {
+        return vec![statement.clone()];
+    }
     let Some(table) = table else {
         return Vec::new();
     };
@@ -59,6 +62,11 @@ pub fn statements(change: &Change, table: Option<&Table>) -> Vec<String> {
         | Change::DropNotNull(_)
         | Change::DropConstraint { .. }
         | Change::WidenColumn { .. }
+        | Change::Grant(_)
+        | Change::Revoke(_)
+        | Change::Assign(_)
+        | Change::Unassign(_)
+        | Change::Sqlite(_)
         | Change::ValidateConstraint(_) => Vec::new(),
     }
 }

@@ -1,0 +1,181 @@
+//! `electric.grant`, `electric.revoke`, `electric.assign` and `electric.unassign`: DDLX for tools that only call
+//! functions.
+
+use electric_schema::permissions::{Grantee, Privilege};
+use pgrx::pg_sys;
+
+use crate::error::{Error, SqlState};
+use crate::permissions::{self, Assigned, Condition, Role, Wanted};
+use crate::pg::entry::{Call, Datum, void};
+use crate::pg::names;
+
+/// `electric.grant(privileges, relation, role, scope, columns, using_path, condition)`
+pub fn grant(call: &Call) -> Result<Datum, Error> {
+    let table = relation(call, 1)?;
+    let scope = call.arg(3);
+    let columns: Option<Vec<String>> = call.arg(4);
+    let using: Option<Vec<String>> = call.arg(5);
+    permissions::grant(
+        &wanted(call, columns)?,
+        &[table],
+        &[role(needed(call, 2, "role")?, scope)?],
+        using.as_deref(),
+        condition(call, 6).as_ref(),
+    )?;
+    Ok(void())
+}
+
+/// `electric.revoke(privileges, relation, role, scope, columns)`
+pub fn revoke(call: &Call) -> Result<Datum, Error> {
+    let table = relation(call, 1)?;
+    let scope = call.arg(3);
+    let columns: Option<Vec<String>> = call.arg(4);
+    permissions::revoke(
+        &wanted(call, columns)?,
+        &[table],
+        &[role(needed(call, 2, "role")?, scope)?],
+    )?;
+    Ok(void())
+}
+
+/// `electric.assign(relation, user_column, role, role_column, scope, using_path, condition)`
+pub fn assign(call: &Call) -> Result<Datum, Error> {
+    let using: Option<Vec<String>> = call.arg(5);
+    let condition = condition(call, 6);
+    with_assigned(call, |assigned| {
+        permissions::assign(assigned, using.as_deref(), condition.as_ref())
+    })?;
+    Ok(void())
+}
+
+/// `electric.unassign(relation, user_column, role, role_column, scope)`
+pub fn unassign(call: &Call) -> Result<Datum, Error> {
+    with_assigned(call, permissions::unassign)?;
+    Ok(void())
+}
+
+fn needed(call: &Call, at: usize, name: &str) -> Result<String, Error> {
+    call.arg(at).ok_or_else(|| missing(name))
+}
+
+fn missing(name: &str) -> Error {
+    Error::new(
+        SqlState::NullValueNotAllowed,
+        format!("{name} must not be null"),
+    )
+}
+
+fn relation(call: &Call, at: usize) -> Result<pg_sys::Oid, Error> {
+    call.arg(at).ok_or_else(|| missing("relation"))
+}
+
+/// `SELECT`, or several, as DDLX has them between GRANT and ON; the columns are for each.
+fn wanted(call: &Call, columns: Option<Vec<String>>) -> Result<Vec<Wanted>, Error> {
+    let text = needed(call, 0, "privileges")?;
+    if columns.as_ref().is_some_and(Vec::is_empty) {
+        return Err(Error::new(
+            SqlState::InvalidParameterValue,
+            "columns must name at least one column, or be null for all",
+        ));
+    }
+    let mut wanted = Vec::new();
+    for word in text.split(',').map(str::trim) {
+        use Privilege::{Delete, Insert, Select, Update};
+        let meant: &[Privilege] = match word.to_ascii_uppercase().as_str() {
+            "SELECT" | "READ" => &[Select],
+            "INSERT" => &[Insert],
+            "UPDATE" => &[Update],
+            "DELETE" => &[Delete],
+            "WRITE" => &[Insert, Update, Delete],
+            "ALL" | "ALL PRIVILEGES" => &[Select, Insert, Update, Delete],
+            _ => {
+                return Err(Error::new(
+                    SqlState::InvalidParameterValue,
+                    format!("unrecognized privilege type: \"{word}\""),
+                )
+                .hint("There are SELECT, INSERT, UPDATE, DELETE, READ, WRITE and ALL; several with commas between them."));
+            }
+        };
+        wanted.extend(meant.iter().map(|privilege| (*privilege, columns.clone())));
+    }
+    Ok(permissions::together(wanted))
+}
+
+/// `anyone`, `authenticated`, `name` or `scope:name`.
+fn role(text: String, scope: Option<pg_sys::Oid>) -> Result<Role, Error> {
+    let grantee = match text.to_ascii_lowercase().as_str() {
+        "anyone" => Grantee::Anyone,
+        "authenticated" => Grantee::Authenticated,
+        _ => Grantee::Role,
+    };
+    if grantee != Grantee::Role {
+        if scope.is_some() {
+            return Err(Error::new(
+                SqlState::InvalidParameterValue,
+                format!("{} has no scope", grantee.word()),
+            ));
+        }
+        return Ok(Role {
+            grantee,
+            name: None,
+            scope,
+        });
+    }
+    let (name, scope) = named(text, scope)?;
+    Ok(Role {
+        grantee,
+        name: Some(name),
+        scope,
+    })
+}
+
+fn named(text: String, scope: Option<pg_sys::Oid>) -> Result<(String, Option<pg_sys::Oid>), Error> {
+    let (name, scope) = match (text.split_once(':'), scope) {
+        (Some((scope, name)), None) => (name.to_owned(), Some(names::resolve(scope)?)),
+        (_, scope) => (text, scope),
+    };
+    if name.is_empty() {
+        return Err(Error::new(
+            SqlState::InvalidParameterValue,
+            "the name of a role must not be empty",
+        ));
+    }
+    Ok((name, scope))
+}
+
+fn condition(call: &Call, at: usize) -> Option<Condition> {
+    let text: String = call.arg(at)?;
+    Some(Condition {
+        source: (text.clone(), 0),
+        text,
+    })
+}
+
+fn with_assigned(
+    call: &Call,
+    run: impl FnOnce(&Assigned<'_>) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let table = relation(call, 0)?;
+    let user_column = needed(call, 1, "user_column")?;
+    let role_column: Option<String> = call.arg(3);
+    let (role, scope) = match (call.arg::<String>(2), &role_column) {
+        (Some(role), None) => {
+            let (name, scope) = named(role, call.arg(4))?;
+            (Some(name), scope)
+        }
+        (None, Some(_)) => (None, call.arg(4)),
+        _ => {
+            return Err(Error::new(
+                SqlState::InvalidParameterValue,
+                "either role or role_column must be given, and not both",
+            ));
+        }
+    };
+    run(&Assigned {
+        table,
+        user_column: &user_column,
+        role: role.as_deref(),
+        role_column: role_column.as_deref(),
+        scope,
+    })
+}

@@ -1,0 +1,244 @@
+//! Conditions of grants and assignments, parsed and analysed by the server itself, never run.
+
+use std::cell::{Cell, RefCell};
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
+
+use pgrx::pg_sys;
+
+use super::names::from_server;
+use super::subtransaction::{self, Caught};
+
+/// What the text is put behind to make a statement of it.
+const BEFORE: &str = "SELECT (";
+/// What each client knows of itself, as `AUTH.user_id` and `AUTH.claims`: an id, which takes the type that it is compared with, and what
+/// its token claims.
+const AUTH: &[(&str, pg_sys::Oid)] = &[
+    ("user_id", pg_sys::UNKNOWNOID),
+    ("claims", pg_sys::JSONBOID),
+];
+
+/// Why a text is no condition of a table.
+pub enum Problem {
+    /// The server says so.
+    Server(Box<Caught>),
+    /// It is not one expression.
+    Syntax,
+    /// It looks into other rows.
+    Subquery,
+    /// AUTH has no such field.
+    Auth(String),
+}
+
+/// A problem, and the character of the text at which it is, from 1; 0 where that is not known.
+pub struct Refused {
+    /// What is wrong.
+    pub problem: Problem,
+    /// Where.
+    pub position: usize,
+}
+
+thread_local! {
+    /// The place of the error that passes, in characters of the statement.
+    static POSITION: Cell<i32> = const { Cell::new(0) };
+    /// The first field of AUTH that there is not, and its place in bytes of the statement.
+    static MISSING: RefCell<Option<(String, i32)>> = const { RefCell::new(None) };
+}
+
+unsafe extern "C-unwind" {
+    /// `elog.c`, without pgrx's wrapper: it is called while an error is being raised.
+    #[allow(clashing_extern_declarations)]
+    fn geterrposition() -> c_int;
+}
+
+unsafe extern "C-unwind" fn note_position(_: *mut c_void) {
+    // SAFETY: the server calls this while it puts an error together.
+    POSITION.set(unsafe { geterrposition() });
+}
+
+/// Checks that `text` is a condition over rows of the table: its columns, and NEW, OLD, ROW and AUTH.
+pub fn check(table: pg_sys::Oid, text: &str) -> Result<(), Refused> {
+    let source = format!("{BEFORE}{text}\n)");
+    let at = |position: usize| position.saturating_sub(BEFORE.chars().count());
+    let Ok(statement) = CString::new(source.clone()) else {
+        return Err(Refused {
+            problem: Problem::Syntax,
+            position: 0,
+        });
+    };
+    POSITION.set(0);
+    MISSING.set(None);
+    // SAFETY: the callback stays on the stack of this frame as long as it is registered; whatever raised errors did to
+    // the list, it is as it was afterwards.
+    let outcome = unsafe {
+        let mut callback = pg_sys::ErrorContextCallback {
+            previous: pg_sys::error_context_stack,
+            callback: Some(note_position),
+            arg: std::ptr::null_mut(),
+        };
+        let before = pg_sys::error_context_stack;
+        pg_sys::error_context_stack = &mut callback;
+        let outcome =
+            subtransaction::run(std::panic::AssertUnwindSafe(|| analyse(table, &statement)));
+        pg_sys::error_context_stack = before;
+        outcome
+    };
+    let missing = MISSING.take();
+    match (outcome, missing) {
+        (_, Some((field, byte))) => Err(Refused {
+            problem: Problem::Auth(field),
+            position: at(characters(&source, byte)),
+        }),
+        (Ok(None), None) => Ok(()),
+        (Ok(Some(problem)), None) => Err(Refused {
+            problem,
+            position: 0,
+        }),
+        (Err(caught), None) => Err(Refused {
+            problem: Problem::Server(Box::new(caught)),
+            position: at(usize::try_from(POSITION.get()).unwrap_or(0)),
+        }),
+    }
+}
+
+/// The character at a byte of the text, from 1.
+fn characters(text: &str, byte: i32) -> usize {
+    let byte = usize::try_from(byte).unwrap_or(0);
+    text.char_indices().take_while(|(at, _)| *at < byte).count() + 1
+}
+
+/// Parses and analyses the statement; raises the server's errors.
+fn analyse(table: pg_sys::Oid, source: &CStr) -> Option<Problem> {
+    // SAFETY: the tree was made by the parser for this call alone, in memory of the caller's context; the table is open
+    // while names are looked up in it.
+    unsafe {
+        let list = pg_sys::raw_parser(source.as_ptr(), pg_sys::RawParseMode::RAW_PARSE_DEFAULT);
+        let Some(expression) = only_expression(list) else {
+            return Some(Problem::Syntax);
+        };
+        let open = pg_sys::table_open(table, pg_sys::AccessShareLock as i32);
+        let state = pg_sys::make_parsestate(std::ptr::null_mut());
+        (*state).p_sourcetext = source.as_ptr();
+        (*state).p_pre_columnref_hook = Some(auth);
+        let variables = [c"new", c"old", c"row"];
+        let own = CStr::from_ptr((*(*open).rd_rel).relname.data.as_ptr());
+        // A table of such a name gives way to the variable.
+        let alias = if variables.contains(&own) {
+            pg_sys::makeAlias(c"table itself".as_ptr(), std::ptr::null_mut())
+        } else {
+            std::ptr::null_mut()
+        };
+        add(state, open, alias, true);
+        for name in variables {
+            let alias = pg_sys::makeAlias(name.as_ptr(), std::ptr::null_mut());
+            add(state, open, alias, false);
+        }
+        let kind = pg_sys::ParseExprKind::EXPR_KIND_WHERE;
+        let analysed = pg_sys::transformExpr(state, expression, kind);
+        let analysed = pg_sys::coerce_to_boolean(state, analysed, c"WHERE".as_ptr());
+        pg_sys::assign_expr_collations(state, analysed);
+        let looks_further = (*state).p_hasSubLinks;
+        pg_sys::free_parsestate(state);
+        pg_sys::table_close(open, pg_sys::NoLock as i32);
+        looks_further.then_some(Problem::Subquery)
+    }
+}
+
+/// Makes the table known under its name or an alias; its columns by themselves too, if they are `bare`.
+unsafe fn add(
+    state: *mut pg_sys::ParseState,
+    table: pg_sys::Relation,
+    alias: *mut pg_sys::Alias,
+    bare: bool,
+) {
+    // SAFETY: the caller gives an open relation and a live state.
+    unsafe {
+        let lock = pg_sys::AccessShareLock as i32;
+        let item = pg_sys::addRangeTableEntryForRelation(state, table, lock, alias, false, true);
+        pg_sys::addNSItemToQuery(state, item, bare, true, bare);
+    }
+}
+
+/// The expression, if the statement selects one thing and does nothing else.
+unsafe fn only_expression(list: *mut pg_sys::List) -> Option<*mut pg_sys::Node> {
+    // SAFETY: the tags say which structs the nodes are.
+    unsafe {
+        if list.is_null() || (*list).length != 1 {
+            return None;
+        }
+        let raw: *mut pg_sys::RawStmt = (*(*list).elements).ptr_value.cast();
+        if (*(*raw).stmt).type_ != pg_sys::NodeTag::T_SelectStmt {
+            return None;
+        }
+        let select: *mut pg_sys::SelectStmt = (*raw).stmt.cast();
+        let lists = [
+            (*select).distinctClause,
+            (*select).fromClause,
+            (*select).groupClause,
+            (*select).windowClause,
+            (*select).valuesLists,
+            (*select).sortClause,
+            (*select).lockingClause,
+        ];
+        let nodes = [
+            (*select).whereClause,
+            (*select).havingClause,
+            (*select).limitOffset,
+            (*select).limitCount,
+            (*select).intoClause.cast(),
+            (*select).withClause.cast(),
+        ];
+        let targets = (*select).targetList;
+        let alone = (*select).op == pg_sys::SetOperation::SETOP_NONE
+            && lists.iter().all(|list| list.is_null())
+            && nodes.iter().all(|node| node.is_null())
+            && !targets.is_null()
+            && (*targets).length == 1;
+        if !alone {
+            return None;
+        }
+        let target: *mut pg_sys::ResTarget = (*(*targets).elements).ptr_value.cast();
+        (*target).name.is_null().then_some((*target).val)
+    }
+}
+
+/// Gives `AUTH.field` its meaning: a value that only the client has.
+#[pgrx::pg_guard]
+unsafe extern "C-unwind" fn auth(
+    _state: *mut pg_sys::ParseState,
+    reference: *mut pg_sys::ColumnRef,
+) -> *mut pg_sys::Node {
+    // SAFETY: the fields of a column reference are strings, or a star at the end.
+    unsafe {
+        let fields = (*reference).fields;
+        if fields.is_null() || (*fields).length != 2 {
+            return std::ptr::null_mut();
+        }
+        let (first, second) = (field(fields, 0), field(fields, 1));
+        if first.as_deref() != Some("auth") {
+            return std::ptr::null_mut();
+        }
+        let name = second.unwrap_or_else(|| "*".to_owned());
+        let known = AUTH.iter().find(|(field, _)| *field == name);
+        if known.is_none() {
+            MISSING.with_borrow_mut(|missing| {
+                missing.get_or_insert((name, (*reference).location));
+            });
+        }
+        let data_type = known.map_or(pg_sys::UNKNOWNOID, |(_, data_type)| *data_type);
+        let value = pg_sys::makeNullConst(data_type, -1, pg_sys::Oid::INVALID);
+        (*value).location = (*reference).location;
+        value.cast()
+    }
+}
+
+unsafe fn field(fields: *mut pg_sys::List, at: usize) -> Option<String> {
+    // SAFETY: the caller gives a list that is longer; the tag says what the node is.
+    unsafe {
+        let node: *mut pg_sys::Node = (*(*fields).elements.add(at)).ptr_value.cast();
+        if (*node).type_ != pg_sys::NodeTag::T_String {
+            return None;
+        }
+        let text: *const c_char = (*node.cast::<pg_sys::String>()).sval;
+        Some(from_server(CStr::from_ptr(text).to_bytes()))
+    }
+}
