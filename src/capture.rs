@@ -76,7 +76,9 @@ pub fn command_ended(event: Option<Event>) -> Result<(), Error> {
             concurrently: true,
         }) => touched.relations.push(relation),
         // A constraint of a domain that is renamed or dropped invalidates nothing.
-        Some(Statement::ChangeType(id, _)) if watch.uses(id) => types.push(id),
+        Some(Statement::ChangeType(id, _) | Statement::AlterDomain(id, _)) if watch.uses(id) => {
+            types.push(id)
+        }
         _ => {}
     }
     changed(&touched, types, &watch)
