@@ -66,7 +66,7 @@ pub enum Action {
     ChangeIdentity(String),
     /// SET UNLOGGED.
     SetUnlogged,
-    /// INHERIT, NO INHERIT, with the parent.
+    /// INHERIT, with the parent; NO INHERIT.
     ChangeParents(Option<pg_sys::Oid>),
     /// REPLICA IDENTITY, by its letter in `pg_class`.
     ReplicaIdentity(u8),
@@ -355,9 +355,8 @@ unsafe fn action(command: *mut pg_sys::AlterTableCmd, table: pg_sys::Oid) -> Act
             AT_DropConstraint => Action::DropConstraint(name()),
             AT_AddIdentity | AT_SetIdentity | AT_DropIdentity => Action::ChangeIdentity(name()),
             AT_SetUnLogged => Action::SetUnlogged,
-            AT_AddInherit | AT_DropInherit => {
-                Action::ChangeParents(relation((*command).def.cast()))
-            }
+            AT_AddInherit => Action::ChangeParents(relation((*command).def.cast())),
+            AT_DropInherit => Action::ChangeParents(None),
             AT_ReplicaIdentity => {
                 let identity: *mut pg_sys::ReplicaIdentityStmt = (*command).def.cast();
                 Action::ReplicaIdentity((*identity).identity_type as u8)

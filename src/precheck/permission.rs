@@ -2,7 +2,7 @@
 
 use pgrx::pg_sys;
 
-use crate::pg::tree::Statement;
+use crate::pg::tree::{Action, Statement};
 use crate::pg::{compat, names, relation, session};
 
 /// Whether Postgres lets the caller issue the statement, as far as it matters to an early refusal.
@@ -11,8 +11,14 @@ pub fn is_given(statement: &Statement) -> bool {
     let owns = |class, id| compat::owns(class, id, user);
     let owns_relation = |id: &pg_sys::Oid| owns(pg_sys::RelationRelationId, *id);
     match statement {
-        Statement::AlterTable { relation, .. }
-        | Statement::CreateIndex { relation, .. }
+        Statement::AlterTable { relation, actions } => {
+            owns_relation(relation)
+                && actions.iter().all(|action| match action {
+                    Action::ChangeParents(Some(parent)) => owns_relation(parent),
+                    _ => true,
+                })
+        }
+        Statement::CreateIndex { relation, .. }
         | Statement::RenameRelation { relation, .. }
         | Statement::RenameColumn { relation, .. }
         | Statement::RenameConstraint { relation, .. }

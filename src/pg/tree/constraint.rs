@@ -20,6 +20,9 @@ unsafe extern "C-unwind" {
         schema: pg_sys::Oid,
         others: *mut pg_sys::List,
     ) -> *mut c_char;
+
+    /// `parse_target.c`; the bindings leave it out.
+    fn FigureIndexColname(expression: *mut pg_sys::Node) -> *mut c_char;
 }
 
 /// The constraint's name, or the one that the server will choose.
@@ -100,7 +103,14 @@ unsafe fn excluded(pairs: *mut pg_sys::List) -> Vec<String> {
     unsafe {
         items::<pg_sys::List>(pairs)
             .filter_map(|pair| items::<pg_sys::IndexElem>(pair).next())
-            .map(|element| text((*element).name).unwrap_or_else(|| "expr".to_owned()))
+            .map(|element| {
+                if let Some(name) = text((*element).name) {
+                    return name;
+                }
+                let expression = (*element).expr;
+                let name = pg_sys::ffi::pg_guard_ffi_boundary(|| FigureIndexColname(expression));
+                text(name).unwrap_or_else(|| "expr".to_owned())
+            })
             .collect()
     }
 }
