@@ -69,14 +69,19 @@ pub fn command_ended(event: Option<Event>) -> Result<(), Error> {
         return Ok(());
     }
     let mut types = watch.touched_types(&touched);
+    // A constraint of a domain that is dropped or renamed invalidates nothing.
+    if event.as_ref().is_some_and(Event::cascades) {
+        types = watch.with_all_domains(types);
+    }
     match event.map(|event| event.statement()) {
         // Where the first command of a backend loads the library, nothing could be kept over the commits inside it.
         Some(Statement::CreateIndex {
             relation,
             concurrently: true,
         }) => touched.relations.push(relation),
-        // A constraint of a domain that is renamed or dropped invalidates nothing.
-        Some(Statement::ChangeType(id, _)) if watch.uses(id) => types.push(id),
+        Some(Statement::ChangeType(id, _) | Statement::AlterDomain(id, _)) if watch.uses(id) => {
+            types.push(id)
+        }
         _ => {}
     }
     changed(&touched, types, &watch)

@@ -114,6 +114,11 @@ impl Error {
         }
     }
 
+    /// Whether it says no to what the extension could do, rather than to what is wrong by itself.
+    pub fn is_refusal(&self) -> bool {
+        self.sqlstate == SqlState::FeatureNotSupported
+    }
+
     /// What should not happen; the message says where.
     pub fn internal(message: impl Into<String>) -> Self {
         Error::new(SqlState::Internal, message)
@@ -166,6 +171,13 @@ pub fn forget_refusal() {
     LAST_REFUSAL.set(None);
 }
 
+/// The error goes to the server: remembers it, if it is a refusal.
+pub fn raised(error: &Error) {
+    if error.is_refusal() {
+        LAST_REFUSAL.set(Some(error.message.clone()));
+    }
+}
+
 /// Whether the refusal that was made last has that message: `electric.check` tells refusals from other errors by it.
 pub fn is_last_refusal(message: &str) -> bool {
     LAST_REFUSAL.with_borrow(|last| last.as_deref() == Some(message))
@@ -173,7 +185,6 @@ pub fn is_last_refusal(message: &str) -> bool {
 
 impl From<electric_schema::refusal::Refusal> for Error {
     fn from(refusal: electric_schema::refusal::Refusal) -> Self {
-        LAST_REFUSAL.set(Some(refusal.message.clone()));
         Error {
             sqlstate: SqlState::FeatureNotSupported,
             message: refusal.message,

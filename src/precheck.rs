@@ -10,18 +10,29 @@ use electric_schema::refusal::{self, Refusal};
 use pgrx::pg_sys;
 
 use crate::error::Error;
-use crate::pg::tree::{Action, AddedColumn, Statement};
+use crate::pg::tree::{Action, AddedColumn, DomainChange, Statement};
 use crate::pg::{names, relation, session, touched, types};
 use crate::watch::Watch;
 use crate::{catalog, settings, store};
 
-/// Refuses the statement if its parse tree shows that it must be.
+mod own;
+mod permission;
+
+/// Refuses the statement if its parse tree shows that it must be. What the caller may not do is left to Postgres, whose
+/// own error comes first then.
 pub fn refuse(statement: &Statement, watch: &Watch) -> Result<(), Error> {
+    match judge(statement, watch) {
+        Err(error) if error.is_refusal() && !permission::is_given(statement) => Ok(()),
+        judged => judged,
+    }
+}
+
+fn judge(statement: &Statement, watch: &Watch) -> Result<(), Error> {
     let (policy, unrestricted) = settings::effective_policy();
     if unrestricted {
         return Ok(());
     }
-    own_objects(statement)?;
+    own::refuse(statement)?;
     if watch.is_empty() {
         return Ok(());
     }
@@ -98,6 +109,16 @@ pub fn refuse(statement: &Statement, watch: &Watch) -> Result<(), Error> {
             }
             None => Ok(()),
         },
+        Statement::AlterDomain(id, change) if watch.uses(*id) && takes_effect(*id, change) => {
+            match store::types::get(*id)? {
+                Some((recorded, _)) => {
+                    let (schema, name) = (&recorded.schema, &recorded.name);
+                    Err(refusal::change_type_in_use(schema, name, "alter").into())
+                }
+                None => Ok(()),
+            }
+        }
+        Statement::DropOwned(roles) => own::publication_of(roles),
         Statement::ChangePublications(action, publications) => {
             let ours = settings::publication();
             if publications.contains(&ours) {
@@ -153,12 +174,10 @@ fn alter(table: &Table, actions: &[Action], policy: Policy) -> Result<(), Refusa
             {
                 return Err(refusal::drop_not_null(table, name));
             }
+            Action::AddPrimaryKey => return Err(refusal::change_primary_key(table)),
             // One that concerns a column of the same statement alone is part of that column.
             Action::AddConstraint(name) if !adds_columns => {
-                return Err(refusal::add_constraint(
-                    table,
-                    name.as_deref().unwrap_or("unnamed"),
-                ));
+                return Err(refusal::add_constraint(table, name));
             }
             Action::DropConstraint(name) if has_constraint(table, name) => {
                 if table
@@ -176,7 +195,7 @@ fn alter(table: &Table, actions: &[Action], policy: Policy) -> Result<(), Refusa
                 return Err(refusal::weaken_replica_identity(table));
             }
             Action::SetUnlogged => return Err(refusal::set_unlogged(table)),
-            Action::ChangeParents => return Err(refusal::change_parents(table)),
+            Action::ChangeParents(_) => return Err(refusal::change_parents(table)),
             Action::AddColumn(column) => add_column(table, column)?,
             _ => {}
         }
@@ -214,7 +233,25 @@ fn change_type(
     if allowed && !using {
         return Ok(());
     }
+    if to == found.data_type {
+        return Err(refusal::rewrite(table));
+    }
     Err(refusal::change_type(table, column, &to.sql))
+}
+
+/// Whether ALTER DOMAIN will leave the domain other than it is, as far as its parse tree tells.
+fn takes_effect(id: pg_sys::Oid, change: &DomainChange) -> bool {
+    let promises = types::domain_promises(id);
+    match change {
+        DomainChange::AddConstraint => true,
+        DomainChange::SetNotNull => promises.is_some_and(|domain| !domain.not_null),
+        DomainChange::DropNotNull => promises.is_some_and(|domain| domain.not_null),
+        DomainChange::DropDefault => promises.is_some_and(|domain| domain.has_default),
+        DomainChange::OfConstraint(name) => types::domain_constraints(id)
+            .iter()
+            .any(|(_, constraint)| constraint == name),
+        DomainChange::Other => false,
+    }
 }
 
 fn add_column(table: &Table, column: &AddedColumn) -> Result<(), Refusal> {
@@ -244,7 +281,8 @@ fn add_column(table: &Table, column: &AddedColumn) -> Result<(), Refusal> {
     let from_domain = column
         .data_type
         .is_some_and(|(id, _)| types::domain_base(id).is_some());
-    if column.not_null && !column.has_default && !from_domain {
+    let has_no_value = column.null_default || (!column.has_default && !from_domain);
+    if column.not_null && has_no_value {
         return Err(refusal::add_not_null_column(table, name, type_sql));
     }
     if let Some(other) = diff::colliding_name(table, name) {
@@ -291,45 +329,15 @@ fn holds_rows(root: pg_sys::Oid, partition: pg_sys::Oid, action: &str) -> Result
     })
 }
 
-/// The tables, triggers and publication of the extension are its own.
-fn own_objects(statement: &Statement) -> Result<(), Error> {
-    let owned = |id: &pg_sys::Oid| names::is_own_relation(*id);
-    let found = match statement {
-        Statement::AlterTable { relation, .. }
-        | Statement::CreateIndex { relation, .. }
-        | Statement::RenameRelation { relation, .. }
-        | Statement::RenameColumn { relation, .. }
-        | Statement::RenameConstraint { relation, .. }
-        | Statement::MoveRelation { relation, .. }
-        | Statement::Attachment(relation) => Some(*relation),
-        Statement::DropRelations { relations, .. } => relations.iter().copied().find(owned),
-        Statement::RenameSchema(name) if name == "electric" => {
-            return Err(refusal::change_own_schema().into());
-        }
-        _ => None,
-    };
-    match found.filter(owned).and_then(names::relation_name) {
-        Some(name) => Err(refusal::change_own_object(&name).into()),
-        None => Ok(()),
-    }
-}
-
-/// A table is about to be rewritten. Values of a column may change although no shape shows it.
+/// A table is about to be rewritten. Values of a column that USING computes may change although no shape shows it; what
+/// any other change of a type does, its effect shows.
 pub fn rewrite(table: pg_sys::Oid, column_types: bool, watch: &Watch) -> Result<(), Error> {
     let root = relation::root_of_partition(table).unwrap_or(table);
-    if !column_types || !watch.has(root) {
+    if !column_types || !touched::computes_values() || !watch.has(root) {
         return Ok(());
     }
-    let (policy, unrestricted) = settings::effective_policy();
-    let computed = touched::computes_values();
-    if unrestricted {
-        if computed {
-            touched::rewrites(root);
-        }
-        return Ok(());
-    }
-    // A wider type rewrites rows as well, but leaves every value as it was.
-    if policy == Policy::Compatible && !computed {
+    if settings::effective_policy().1 {
+        touched::rewrites(root);
         return Ok(());
     }
     match electrified(root, watch)? {

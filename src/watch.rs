@@ -177,6 +177,15 @@ impl Watch {
         found.into_iter().collect()
     }
 
+    /// These types, and all domains (and ranges) besides.
+    pub fn with_all_domains(&self, mut types: Vec<pg_sys::Oid>) -> Vec<pg_sys::Oid> {
+        let others = self.types.iter().filter(|of| !of.is_enum).map(|of| of.id);
+        types.extend(others);
+        types.sort_by_key(|id| id.to_u32());
+        types.dedup();
+        types
+    }
+
     /// The watched types among what was touched. A changed label does not say of which enum it is.
     pub fn touched_types(&self, touched: &Touched) -> Vec<pg_sys::Oid> {
         let is_touched = |of: &&WatchedType| {

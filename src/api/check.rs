@@ -6,9 +6,8 @@ use serde_json::{Value, json};
 use crate::capture::tables;
 use crate::error::{self, Error, SqlState};
 use crate::pg::entry::{Call, Datum};
-use crate::pg::heap;
 use crate::pg::script::{self, Kind};
-use crate::pg::subtransaction;
+use crate::pg::{heap, names, relation, subtransaction};
 use crate::store;
 
 /// `electric.check_report(sql text)`: a JSON array with an object for each statement; [`check`] in SQL makes it a table.
@@ -43,18 +42,36 @@ fn try_script(sql: &str) -> Vec<Value> {
                 ),
                 None,
             ),
-            Kind::OutsideTransaction => answer(
-                "allowed",
-                Some("It changes no shape; it cannot be tried inside a transaction.".to_owned()),
+            Kind::ReindexMany if makes_indexes_valid(statement.schema().as_deref()) => answer(
+                "captured",
+                Some(
+                    "Indexes that it makes valid are recorded: create_index. It cannot be tried inside a transaction."
+                        .to_owned(),
+                ),
                 None,
             ),
-            Kind::Ordinary | Kind::Concurrent => {
+            Kind::OutsideTransaction | Kind::ReindexMany => {
+                answer("allowed", Some(OUTSIDE.to_owned()), None)
+            }
+            Kind::Ordinary | Kind::PerhapsOutside | Kind::Concurrent => {
                 let (verdict, reason, hint) = try_statement(statement);
                 answer(verdict, reason, hint)
             }
         });
     }
     report
+}
+
+const OUTSIDE: &str = "It changes no shape; it cannot be tried inside a transaction.";
+
+/// Whether an electrified table of the schema, or of any, has an index that REINDEX would make valid.
+fn makes_indexes_valid(schema: Option<&str>) -> bool {
+    store::shapes::ids().into_iter().any(|id| {
+        let is_meant =
+            schema.is_none_or(|name| names::schema_of_relation(id).as_deref() == Some(name));
+        let is_table = relation::class(id).is_some_and(|class| class.kind == b'r');
+        is_meant && is_table && relation::has_invalid_index(id)
+    })
 }
 
 fn try_statement(statement: &script::Statement) -> (&'static str, Option<String>, Option<String>) {
@@ -75,6 +92,9 @@ fn try_statement(statement: &script::Statement) -> (&'static str, Option<String>
         }
         Ok(()) => ("allowed", Some("No effect on any shape.".to_owned()), None),
         Err(error) if error.is_about_session() => error.rethrow(),
+        Err(error) if statement.kind == Kind::PerhapsOutside && error.is_about_transaction() => {
+            ("allowed", Some(OUTSIDE.to_owned()), None)
+        }
         Err(error) => {
             let refused = error::is_last_refusal(&error.message());
             let reason = match error.detail() {

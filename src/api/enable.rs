@@ -243,7 +243,7 @@ fn disable(id: pg_sys::Oid, together: &[pg_sys::Oid]) -> Result<(), Error> {
     }
     let (schema, name) = capture::shown(id);
     let shown = refusal::shown(&schema, &name);
-    if !compat::owns_relation(id, session::user()) {
+    if !compat::owns(pg_sys::RelationRelationId, id, session::user()) {
         return Err(checks::not_owner(&schema, &name));
     }
     if !watch::current()?.has(id) {

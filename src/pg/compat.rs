@@ -31,14 +31,77 @@ pub fn watched_cache(cache: i32) -> Watched {
     }
 }
 
-/// Does the role own the relation (or is it superuser)?
-pub fn owns_relation(relation: pg_sys::Oid, role: pg_sys::Oid) -> bool {
+/// Does the role own the object (or is it superuser)? Of relations, types, functions, schemas, publications, event
+/// triggers and extensions.
+pub fn owns(class: pg_sys::Oid, object: pg_sys::Oid, role: pg_sys::Oid) -> bool {
     // SAFETY: looks up the catalog only.
     unsafe {
         #[cfg(pre_pg16)]
-        return pg_sys::pg_class_ownercheck(relation, role);
+        return match class {
+            pg_sys::RelationRelationId => pg_sys::pg_class_ownercheck(object, role),
+            pg_sys::TypeRelationId => pg_sys::pg_type_ownercheck(object, role),
+            pg_sys::ProcedureRelationId => pg_sys::pg_proc_ownercheck(object, role),
+            pg_sys::NamespaceRelationId => pg_sys::pg_namespace_ownercheck(object, role),
+            pg_sys::PublicationRelationId => pg_sys::pg_publication_ownercheck(object, role),
+            pg_sys::EventTriggerRelationId => pg_sys::pg_event_trigger_ownercheck(object, role),
+            pg_sys::ExtensionRelationId => pg_sys::pg_extension_ownercheck(object, role),
+            _ => pg_sys::superuser_arg(role),
+        };
         #[cfg(not(pre_pg16))]
-        pg_sys::object_ownercheck(pg_sys::RelationRelationId, relation, role)
+        pg_sys::object_ownercheck(class, object, role)
+    }
+}
+
+/// Has the role that privilege on the relation?
+pub fn may(relation: pg_sys::Oid, role: pg_sys::Oid, privilege: u32) -> bool {
+    // SAFETY: looks up the catalog only.
+    let result = unsafe { pg_sys::pg_class_aclcheck(relation, role, privilege as pg_sys::AclMode) };
+    result == pg_sys::AclResult::ACLCHECK_OK
+}
+
+/// May the role make objects in the schema?
+pub fn may_create_in(schema: pg_sys::Oid, role: pg_sys::Oid) -> bool {
+    let mode = pg_sys::ACL_CREATE as pg_sys::AclMode;
+    // SAFETY: looks up the catalog only.
+    let result = unsafe {
+        #[cfg(pre_pg16)]
+        let result = pg_sys::pg_namespace_aclcheck(schema, role, mode);
+        #[cfg(not(pre_pg16))]
+        let result = pg_sys::object_aclcheck(pg_sys::NamespaceRelationId, schema, role, mode);
+        result
+    };
+    result == pg_sys::AclResult::ACLCHECK_OK
+}
+
+/// Calls back for each part of an expression as the parser left it.
+type RawWalker =
+    unsafe extern "C-unwind" fn(node: *mut pg_sys::Node, context: *mut std::ffi::c_void) -> bool;
+
+#[allow(
+    clashing_extern_declarations,
+    reason = "the walker's type is the server's business"
+)]
+unsafe extern "C-unwind" {
+    #[cfg_attr(not(pre_pg16), link_name = "raw_expression_tree_walker_impl")]
+    fn raw_expression_tree_walker(
+        node: *mut pg_sys::Node,
+        walker: RawWalker,
+        context: *mut std::ffi::c_void,
+    ) -> bool;
+}
+
+/// Lets `walker` see the parts of an expression as the parser left it.
+///
+/// # Safety
+/// `node` must be part of a parse tree, `context` what the walker takes it for.
+pub unsafe fn walk_raw_expression(
+    node: *mut pg_sys::Node,
+    walker: RawWalker,
+    context: *mut std::ffi::c_void,
+) -> bool {
+    // SAFETY: as above; the boundary turns the server's errors into panics, as pgrx's own bindings do.
+    unsafe {
+        pg_sys::ffi::pg_guard_ffi_boundary(|| raw_expression_tree_walker(node, walker, context))
     }
 }
 

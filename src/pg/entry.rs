@@ -34,10 +34,13 @@ pub unsafe fn guarded(body: impl FnOnce() -> Result<pg_sys::Datum, Error>) -> Ou
                 datum,
                 error: std::ptr::null_mut(),
             },
-            Err(error) => Outcome {
-                datum: pg_sys::Datum::null(),
-                error: error_data(&error),
-            },
+            Err(error) => {
+                crate::error::raised(&error);
+                Outcome {
+                    datum: pg_sys::Datum::null(),
+                    error: error_data(&error),
+                }
+            }
         })
     }
 }

@@ -32,6 +32,21 @@ impl Event {
         // SAFETY: the parse tree belongs to the running command.
         unsafe { Statement::read((*self.data).parsetree) }
     }
+
+    /// Whether the command drops what depends on what it names.
+    pub fn cascades(&self) -> bool {
+        use pg_sys::NodeTag::*;
+        // SAFETY: the parse tree belongs to the running command; the tag says which struct it is.
+        let behavior = unsafe {
+            let tree = (*self.data).parsetree;
+            match (*tree).type_ {
+                T_DropStmt => (*tree.cast::<pg_sys::DropStmt>()).behavior,
+                T_DropOwnedStmt => (*tree.cast::<pg_sys::DropOwnedStmt>()).behavior,
+                _ => return false,
+            }
+        };
+        behavior == pg_sys::DropBehavior::DROP_CASCADE
+    }
 }
 
 /// The table that is about to be rewritten, and why (`AT_REWRITE_…` of the server); inside a `table_rewrite` trigger.

@@ -165,11 +165,20 @@ fn take_options(statement: *mut pg_sys::PlannedStmt) -> Result<pg_sys::Datum, cr
 }
 
 /// Commands that fire no event trigger but concern replicas: REINDEX makes an invalid index valid, TRUNCATE of a
-/// partition takes rows away.
+/// partition takes rows away, and without our event triggers nothing is captured.
 unsafe fn has_no_event_trigger(pstmt: *const pg_sys::PlannedStmt) -> bool {
-    // SAFETY: the caller passes the statement that runs; utility statements have a node.
-    let tag = unsafe { (*(*pstmt).utilityStmt).type_ };
-    tag == pg_sys::NodeTag::T_ReindexStmt || tag == pg_sys::NodeTag::T_TruncateStmt
+    use pg_sys::NodeTag::*;
+    // SAFETY: the caller passes the statement that runs; utility statements have a node, whose tag says which it is.
+    unsafe {
+        let tree = (*pstmt).utilityStmt;
+        let kind = match (*tree).type_ {
+            T_ReindexStmt | T_TruncateStmt | T_AlterEventTrigStmt => return true,
+            T_RenameStmt => (*tree.cast::<pg_sys::RenameStmt>()).renameType,
+            T_AlterOwnerStmt => (*tree.cast::<pg_sys::AlterOwnerStmt>()).objectType,
+            _ => return false,
+        };
+        kind == pg_sys::ObjectType::OBJECT_EVENT_TRIGGER
+    }
 }
 
 /// The text of the statement that called a function of ours, alone, as it was issued.

@@ -109,6 +109,66 @@ pub fn is_own_relation(id: pg_sys::Oid) -> bool {
     unsafe { pg_sys::get_rel_namespace(id) == schema_id(c"electric") }
 }
 
+/// Whether the object is the extension's own.
+pub fn is_own(class: pg_sys::Oid, id: pg_sys::Oid) -> bool {
+    if class == pg_sys::RelationRelationId {
+        return is_own_relation(id);
+    }
+    let extension = extension_id(c"electric");
+    // SAFETY: looks up the catalog.
+    extension != pg_sys::Oid::INVALID
+        && unsafe { pg_sys::getExtensionOfObject(class, id) } == extension
+}
+
+/// Whether the schema is the extension's own.
+pub fn is_own_schema(name: &str) -> bool {
+    name == "electric" && extension_id(c"electric") != pg_sys::Oid::INVALID
+}
+
+/// Whether what a command makes without naming a schema goes into the extension's own.
+pub fn is_own_first_on_path() -> bool {
+    let own = schema_id(c"electric");
+    own != pg_sys::Oid::INVALID && search_path().first() == Some(&own) && is_own_schema("electric")
+}
+
+/// Whether a name with that schema, or without one, can be of something in the extension's own schema.
+pub fn may_be_own(schema: Option<&str>) -> bool {
+    match schema {
+        Some(schema) => schema == "electric",
+        None => search_path().contains(&schema_id(c"electric")),
+    }
+}
+
+/// The schemas of `search_path` that exist, but for those that the server adds.
+fn search_path() -> Vec<pg_sys::Oid> {
+    // SAFETY: a copy of a list of ids.
+    unsafe {
+        let list = pg_sys::fetch_search_path(false);
+        let length = if list.is_null() { 0 } else { (*list).length };
+        (0..length).map(|i| pg_sys::list_nth_oid(list, i)).collect()
+    }
+}
+
+/// What kind of object it is, and its name: `function`, `electric.check`.
+pub fn described(class: pg_sys::Oid, id: pg_sys::Oid) -> Option<(String, String)> {
+    let object = pg_sys::ObjectAddress {
+        classId: class,
+        objectId: id,
+        objectSubId: 0,
+    };
+    // SAFETY: all look up the catalog, and give null for what is gone.
+    unsafe {
+        let kind = owned(pg_sys::getObjectTypeDescription(&object, true))?;
+        let name = if class == pg_sys::ProcedureRelationId {
+            let schema = schema_name(pg_sys::get_func_namespace(id))?;
+            format!("{schema}.{}", owned(pg_sys::get_func_name(id))?)
+        } else {
+            owned(pg_sys::getObjectIdentity(&object, true))?
+        };
+        Some((kind, name))
+    }
+}
+
 /// The role's name.
 pub fn role_name(id: pg_sys::Oid) -> String {
     // SAFETY: looks up a system cache; the result is a copy.

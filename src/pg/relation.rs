@@ -51,6 +51,18 @@ pub fn table_of_index(index: pg_sys::Oid) -> Option<pg_sys::Oid> {
     )
 }
 
+/// Whether a table has an index that a failed CREATE INDEX CONCURRENTLY left invalid, and REINDEX would make valid.
+pub fn has_invalid_index(table: pg_sys::Oid) -> bool {
+    use pg_sys::*;
+    heap::scan(
+        IndexRelationId,
+        Oid::from(IndexIndrelidIndexId),
+        &[Key::oid(Anum_pg_index_indrelid, table)],
+        |row| row.bool(Anum_pg_index_indislive) && !row.bool(Anum_pg_index_indisvalid),
+    )
+    .contains(&true)
+}
+
 /// The children of a table or partitioned table.
 pub fn children(relation: pg_sys::Oid) -> Vec<pg_sys::Oid> {
     heap::scan(

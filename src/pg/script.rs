@@ -1,10 +1,11 @@
 //! SQL scripts: taken apart and run statement by statement.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 
 use pgrx::pg_sys;
 
 use super::names::from_server;
+use super::tree::items;
 
 /// A statement of a script.
 pub struct Statement {
@@ -22,8 +23,12 @@ pub enum Kind {
     Ordinary,
     /// Without its CONCURRENTLY.
     Concurrent,
+    /// As it is; it may demand to be outside a transaction, before it does anything, and then concerns no shape.
+    PerhapsOutside,
     /// Not at all: BEGIN, COMMIT, SAVEPOINT and their kin.
     TransactionControl,
+    /// Not at all: REINDEX of all tables of a schema, or of the database, in transactions of their own.
+    ReindexMany,
     /// Not at all: what demands to be outside a transaction, and concerns no shape.
     OutsideTransaction,
 }
@@ -70,13 +75,19 @@ unsafe fn kind(tree: *mut pg_sys::Node) -> Kind {
             T_TransactionStmt => Kind::TransactionControl,
             T_IndexStmt if (*tree.cast::<pg_sys::IndexStmt>()).concurrent => Kind::Concurrent,
             T_DropStmt if (*tree.cast::<pg_sys::DropStmt>()).concurrent => Kind::Concurrent,
+            T_AlterTableStmt if detaches_concurrently(tree.cast()) => Kind::Concurrent,
+            T_ReindexStmt => reindex(tree.cast()),
+            T_ClusterStmt
+            | T_AlterDatabaseStmt
+            | T_DiscardStmt
+            | T_AlterSubscriptionStmt
+            | T_VariableSetStmt => Kind::PerhapsOutside,
             T_VacuumStmt
             | T_CreatedbStmt
             | T_DropdbStmt
             | T_AlterSystemStmt
             | T_CreateTableSpaceStmt
             | T_DropTableSpaceStmt
-            | T_ReindexStmt
             | T_CreateSubscriptionStmt
             | T_DropSubscriptionStmt => Kind::OutsideTransaction,
             _ => Kind::Ordinary,
@@ -84,7 +95,89 @@ unsafe fn kind(tree: *mut pg_sys::Node) -> Kind {
     }
 }
 
+#[allow(non_upper_case_globals, reason = "the server's names")]
+unsafe fn reindex(statement: *mut pg_sys::ReindexStmt) -> Kind {
+    use pg_sys::ReindexObjectType::*;
+    // SAFETY: the caller passes a node of that type.
+    let (kind, concurrent) = unsafe { ((*statement).kind, concurrently(statement).is_some()) };
+    match (kind, concurrent) {
+        (REINDEX_OBJECT_INDEX, true) => Kind::Concurrent,
+        (REINDEX_OBJECT_INDEX | REINDEX_OBJECT_TABLE, false) => Kind::PerhapsOutside,
+        (REINDEX_OBJECT_SCHEMA | REINDEX_OBJECT_DATABASE, false) => Kind::ReindexMany,
+        // Of more than one index, CONCURRENTLY passes over invalid ones.
+        _ => Kind::OutsideTransaction,
+    }
+}
+
+/// The position of CONCURRENTLY among the options of REINDEX.
+unsafe fn concurrently(statement: *mut pg_sys::ReindexStmt) -> Option<i32> {
+    // SAFETY: a list of DefElem nodes, with names.
+    unsafe {
+        items::<pg_sys::DefElem>((*statement).params)
+            .position(|option| {
+                CStr::from_ptr((*option).defname) == c"concurrently"
+                    && pg_sys::defGetBoolean(option)
+            })
+            .and_then(|position| i32::try_from(position).ok())
+    }
+}
+
+unsafe fn detaches_concurrently(statement: *mut pg_sys::AlterTableStmt) -> bool {
+    // SAFETY: the caller passes a node of that type.
+    unsafe { detached(statement).any(|partition| (*partition).concurrent) }
+}
+
+/// What DETACH PARTITION names in the statement.
+unsafe fn detached(
+    statement: *mut pg_sys::AlterTableStmt,
+) -> impl Iterator<Item = *mut pg_sys::PartitionCmd> {
+    // SAFETY: a list of AlterTableCmd nodes; that of DETACH has a PartitionCmd.
+    unsafe {
+        items::<pg_sys::AlterTableCmd>((*statement).cmds)
+            .filter(|command| (**command).subtype == pg_sys::AlterTableType::AT_DetachPartition)
+            .map(|command| (*command).def.cast())
+    }
+}
+
+/// Takes CONCURRENTLY out of a statement that has it.
+unsafe fn without_concurrently(tree: *mut pg_sys::Node) {
+    use pg_sys::NodeTag::*;
+    // SAFETY: the tag says which struct the node is.
+    unsafe {
+        match (*tree).type_ {
+            T_IndexStmt => (*tree.cast::<pg_sys::IndexStmt>()).concurrent = false,
+            T_DropStmt => (*tree.cast::<pg_sys::DropStmt>()).concurrent = false,
+            T_AlterTableStmt => {
+                for partition in detached(tree.cast()) {
+                    (*partition).concurrent = false;
+                }
+            }
+            T_ReindexStmt => {
+                let statement: *mut pg_sys::ReindexStmt = tree.cast();
+                while let Some(at) = concurrently(statement) {
+                    (*statement).params = pg_sys::list_delete_nth_cell((*statement).params, at);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
 impl Statement {
+    /// The schema that it names by itself; `None` where it concerns the whole database.
+    pub fn schema(&self) -> Option<String> {
+        // SAFETY: the tag says which struct the node is; a name is a C string.
+        unsafe {
+            if (*self.tree).type_ != pg_sys::NodeTag::T_ReindexStmt {
+                return None;
+            }
+            let statement: *mut pg_sys::ReindexStmt = self.tree.cast();
+            let is_schema = (*statement).kind == pg_sys::ReindexObjectType::REINDEX_OBJECT_SCHEMA;
+            (is_schema && !(*statement).name.is_null())
+                .then(|| from_server(CStr::from_ptr((*statement).name).to_bytes()))
+        }
+    }
+
     /// Runs the statement, as the caller. Raises its errors.
     pub fn run(&self) {
         if self.kind != Kind::Concurrent {
@@ -96,12 +189,7 @@ impl Statement {
         let text = CString::new(self.text.as_str()).unwrap_or_default();
         // SAFETY: the tree was made by the parser for this call alone; ProcessUtility runs it as a driver's would be.
         unsafe {
-            match (*self.tree).type_ {
-                pg_sys::NodeTag::T_IndexStmt => {
-                    (*self.tree.cast::<pg_sys::IndexStmt>()).concurrent = false;
-                }
-                _ => (*self.tree.cast::<pg_sys::DropStmt>()).concurrent = false,
-            }
+            without_concurrently(self.tree);
             let planned: *mut pg_sys::PlannedStmt =
                 pgrx::PgBox::<pg_sys::PlannedStmt>::alloc_node(pg_sys::NodeTag::T_PlannedStmt)
                     .into_pg();

@@ -140,6 +140,12 @@ pub fn is_superuser_role(role: pg_sys::Oid) -> bool {
     unsafe { pg_sys::superuser_arg(role) }
 }
 
+/// Whether the caller has the privileges of the role.
+pub fn has_privileges_of(role: pg_sys::Oid) -> bool {
+    // SAFETY: looks up caches.
+    unsafe { pg_sys::has_privs_of_role(user(), role) }
+}
+
 /// Whether the caller is a superuser.
 pub fn is_superuser() -> bool {
     // SAFETY: looks up a cache.

@@ -1,5 +1,6 @@
 //! Work in a subtransaction of its own, whose errors can be looked at.
 
+use pgrx::PgSqlErrorCode;
 use pgrx::pg_sys;
 use pgrx::pg_sys::panic::CaughtError;
 use pgrx::pg_sys::panic::ErrorReportWithLevel;
@@ -48,6 +49,11 @@ impl Caught {
     /// Class 22, data exceptions.
     pub fn is_about_values(&self) -> bool {
         self.class() == *b"22"
+    }
+
+    /// The statement demands to be outside a transaction.
+    pub fn is_about_transaction(&self) -> bool {
+        self.report().sql_error_code() == PgSqlErrorCode::ERRCODE_ACTIVE_SQL_TRANSACTION
     }
 
     /// Whether it concerns the session rather than the statement: cancelled, shut down, out of resources.

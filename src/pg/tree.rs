@@ -1,10 +1,17 @@
 //! Parse trees of commands, as far as they say what will become of a table or a type. Nothing here locks anything.
 
 use std::ffi::{CStr, c_char};
+use std::ptr::null;
 
 use pgrx::pg_sys;
 
-use super::names::from_server;
+use super::names::{self, from_server};
+
+mod column;
+mod constraint;
+mod object;
+
+pub use object::Object;
 
 /// A column that ALTER TABLE adds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -15,8 +22,10 @@ pub struct AddedColumn {
     pub if_not_exists: bool,
     /// NOT NULL.
     pub not_null: bool,
-    /// DEFAULT of its own.
+    /// DEFAULT of its own, other than NULL.
     pub has_default: bool,
+    /// DEFAULT NULL.
+    pub null_default: bool,
     /// Identity or serial.
     pub is_numbered: bool,
     /// GENERATED ALWAYS AS (…) STORED.
@@ -47,16 +56,18 @@ pub enum Action {
     SetNotNull(String),
     /// DROP NOT NULL.
     DropNotNull(String),
-    /// ADD CONSTRAINT.
-    AddConstraint(Option<String>),
+    /// ADD PRIMARY KEY.
+    AddPrimaryKey,
+    /// Another ADD CONSTRAINT, by the name that it has or will get.
+    AddConstraint(String),
     /// DROP CONSTRAINT.
     DropConstraint(String),
     /// ADD IDENTITY, DROP IDENTITY, SET GENERATED.
     ChangeIdentity(String),
     /// SET UNLOGGED.
     SetUnlogged,
-    /// INHERIT, NO INHERIT.
-    ChangeParents,
+    /// INHERIT, with the parent; NO INHERIT.
+    ChangeParents(Option<pg_sys::Oid>),
     /// REPLICA IDENTITY, by its letter in `pg_class`.
     ReplicaIdentity(u8),
     /// ATTACH PARTITION.
@@ -65,6 +76,23 @@ pub enum Action {
     Detach(pg_sys::Oid),
     /// What leaves every shape as it is.
     Harmless,
+    /// What only the effect can tell.
+    Other,
+}
+
+/// What ALTER DOMAIN does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DomainChange {
+    /// DROP DEFAULT.
+    DropDefault,
+    /// SET NOT NULL.
+    SetNotNull,
+    /// DROP NOT NULL.
+    DropNotNull,
+    /// ADD CONSTRAINT.
+    AddConstraint,
+    /// DROP CONSTRAINT, RENAME CONSTRAINT.
+    OfConstraint(String),
     /// What only the effect can tell.
     Other,
 }
@@ -125,16 +153,22 @@ pub enum Statement {
     },
     /// TRUNCATE.
     Truncate(Vec<pg_sys::Oid>),
-    /// A trigger or rule is put on a relation, or taken from it.
-    Attachment(pg_sys::Oid),
+    /// Another change of an object, or of what hangs on it: triggers, rules and policies of a relation.
+    Change(Object),
+    /// Something is made in the schema of the extension, or moved there; its name, where the command makes one thing.
+    CreateAmongOwn(Option<String>),
+    /// ALTER EXTENSION … ADD, DROP.
+    ChangeMembers(String),
     /// ALTER TYPE … ADD VALUE.
     AddLabel(pg_sys::Oid),
     /// Another change of a type: what is done to it, in words.
     ChangeType(pg_sys::Oid, &'static str),
+    /// ALTER DOMAIN, but for what `ChangeType` has.
+    AlterDomain(pg_sys::Oid, DomainChange),
     /// ALTER, RENAME or DROP of publications: what is done, in words, and their names.
     ChangePublications(&'static str, Vec<String>),
-    /// RENAME of a schema.
-    RenameSchema(String),
+    /// DROP OWNED, with the roles.
+    DropOwned(Vec<pg_sys::Oid>),
     /// DROP EXTENSION, with the names.
     DropExtensions(Vec<String>),
     /// Anything else.
@@ -182,13 +216,34 @@ impl Statement {
                         relations.filter_map(|name| relation(name)).collect(),
                     ))
                 }
-                T_CreateTrigStmt => {
-                    let statement: *mut pg_sys::CreateTrigStmt = tree.cast();
-                    relation((*statement).relation).map(Statement::Attachment)
+                T_CreateTrigStmt => of((*tree.cast::<pg_sys::CreateTrigStmt>()).relation),
+                T_RuleStmt => of((*tree.cast::<pg_sys::RuleStmt>()).relation),
+                T_CreatePolicyStmt => of((*tree.cast::<pg_sys::CreatePolicyStmt>()).table),
+                T_AlterPolicyStmt => of((*tree.cast::<pg_sys::AlterPolicyStmt>()).table),
+                T_AlterSeqStmt => of((*tree.cast::<pg_sys::AlterSeqStmt>()).sequence),
+                T_AlterFunctionStmt => {
+                    let statement: *mut pg_sys::AlterFunctionStmt = tree.cast();
+                    let function = (*statement).func.cast();
+                    object::named((*statement).objtype, null(), function).map(Statement::Change)
                 }
-                T_RuleStmt => {
-                    let statement: *mut pg_sys::RuleStmt = tree.cast();
-                    relation((*statement).relation).map(Statement::Attachment)
+                T_AlterObjectDependsStmt => {
+                    let statement: *mut pg_sys::AlterObjectDependsStmt = tree.cast();
+                    let (on, object) = ((*statement).relation, (*statement).object);
+                    object::named((*statement).objectType, on, object).map(Statement::Change)
+                }
+                T_AlterOwnerStmt => change_owner(tree.cast()),
+                T_AlterEventTrigStmt => {
+                    let statement: *mut pg_sys::AlterEventTrigStmt = tree.cast();
+                    object::event_trigger((*statement).trigname).map(Statement::Change)
+                }
+                T_AlterExtensionContentsStmt => {
+                    let statement: *mut pg_sys::AlterExtensionContentsStmt = tree.cast();
+                    text((*statement).extname).map(Statement::ChangeMembers)
+                }
+                T_DropOwnedStmt => {
+                    let roles = items((*tree.cast::<pg_sys::DropOwnedStmt>()).roles);
+                    let roles = roles.map(|role| pg_sys::get_rolespec_oid(role, true));
+                    Some(Statement::DropOwned(roles.collect()))
                 }
                 T_AlterEnumStmt => {
                     let statement: *mut pg_sys::AlterEnumStmt = tree.cast();
@@ -202,17 +257,54 @@ impl Statement {
                 }
                 T_AlterDomainStmt => {
                     let statement: *mut pg_sys::AlterDomainStmt = tree.cast();
-                    type_id((*statement).typeName).map(|id| Statement::ChangeType(id, "alter"))
+                    let change = domain_change(statement);
+                    type_id((*statement).typeName).map(|id| Statement::AlterDomain(id, change))
                 }
                 T_AlterPublicationStmt => {
                     let statement: *mut pg_sys::AlterPublicationStmt = tree.cast();
                     let names = text((*statement).pubname).into_iter().collect();
                     Some(Statement::ChangePublications("alter", names))
                 }
-                _ => None,
+                _ => object::created(tree),
             }
         };
         read.unwrap_or(Statement::Other)
+    }
+}
+
+/// A change of what hangs on a relation.
+unsafe fn of(name: *const pg_sys::RangeVar) -> Option<Statement> {
+    // SAFETY: a RangeVar of the parse tree.
+    let id = unsafe { relation(name) };
+    id.map(|id| Statement::Change(Object::relation(id)))
+}
+
+unsafe fn domain_change(statement: *mut pg_sys::AlterDomainStmt) -> DomainChange {
+    // SAFETY: the caller passes a node of that type; the letters are those of the grammar.
+    unsafe {
+        match (*statement).subtype as u8 {
+            b'T' if (*statement).def.is_null() => DomainChange::DropDefault,
+            b'O' => DomainChange::SetNotNull,
+            b'N' => DomainChange::DropNotNull,
+            b'C' => DomainChange::AddConstraint,
+            b'X' => DomainChange::OfConstraint(text((*statement).name).unwrap_or_default()),
+            _ => DomainChange::Other,
+        }
+    }
+}
+
+#[allow(non_upper_case_globals, reason = "the server's names")]
+unsafe fn change_owner(statement: *mut pg_sys::AlterOwnerStmt) -> Option<Statement> {
+    use pg_sys::ObjectType::*;
+    // SAFETY: the kind of object says what the other fields are.
+    unsafe {
+        let (kind, object) = ((*statement).objectType, (*statement).object);
+        if kind == OBJECT_PUBLICATION {
+            let name: *mut pg_sys::String = object.cast();
+            let names = text((*name).sval).into_iter().collect();
+            return Some(Statement::ChangePublications("change the owner of", names));
+        }
+        object::named(kind, (*statement).relation, object).map(Statement::Change)
     }
 }
 
@@ -221,14 +313,14 @@ unsafe fn alter_table(statement: *mut pg_sys::AlterTableStmt) -> Option<Statemen
     unsafe {
         let relation = relation((*statement).relation)?;
         let actions = items((*statement).cmds)
-            .map(|command| action(command))
+            .map(|command| action(command, relation))
             .collect();
         Some(Statement::AlterTable { relation, actions })
     }
 }
 
 #[allow(non_upper_case_globals, reason = "the server's names")]
-unsafe fn action(command: *mut pg_sys::AlterTableCmd) -> Action {
+unsafe fn action(command: *mut pg_sys::AlterTableCmd, table: pg_sys::Oid) -> Action {
     use pg_sys::AlterTableType::*;
     // SAFETY: the subtype says what `name` and `def` are.
     unsafe {
@@ -239,14 +331,14 @@ unsafe fn action(command: *mut pg_sys::AlterTableCmd) -> Action {
         };
         match (*command).subtype {
             AT_AddColumn => {
-                Action::AddColumn(added_column((*command).def.cast(), (*command).missing_ok))
+                Action::AddColumn(column::added((*command).def.cast(), (*command).missing_ok))
             }
             AT_DropColumn => Action::DropColumn(name()),
             AT_AlterColumnType => {
                 let column: *mut pg_sys::ColumnDef = (*command).def.cast();
                 Action::ChangeType {
                     column: name(),
-                    to: column_type((*column).typeName),
+                    to: column::data_type((*column).typeName),
                     using: !(*column).raw_default.is_null(),
                 }
             }
@@ -254,12 +346,17 @@ unsafe fn action(command: *mut pg_sys::AlterTableCmd) -> Action {
             AT_DropNotNull => Action::DropNotNull(name()),
             AT_AddConstraint => {
                 let constraint: *mut pg_sys::Constraint = (*command).def.cast();
-                Action::AddConstraint(text((*constraint).conname))
+                if (*constraint).contype == pg_sys::ConstrType::CONSTR_PRIMARY {
+                    Action::AddPrimaryKey
+                } else {
+                    Action::AddConstraint(constraint::name(constraint, table))
+                }
             }
             AT_DropConstraint => Action::DropConstraint(name()),
             AT_AddIdentity | AT_SetIdentity | AT_DropIdentity => Action::ChangeIdentity(name()),
             AT_SetUnLogged => Action::SetUnlogged,
-            AT_AddInherit | AT_DropInherit => Action::ChangeParents,
+            AT_AddInherit => Action::ChangeParents(relation((*command).def.cast())),
+            AT_DropInherit => Action::ChangeParents(None),
             AT_ReplicaIdentity => {
                 let identity: *mut pg_sys::ReplicaIdentityStmt = (*command).def.cast();
                 Action::ReplicaIdentity((*identity).identity_type as u8)
@@ -301,71 +398,6 @@ unsafe fn action(command: *mut pg_sys::AlterTableCmd) -> Action {
 }
 
 #[allow(non_upper_case_globals, reason = "the server's names")]
-unsafe fn added_column(column: *mut pg_sys::ColumnDef, if_not_exists: bool) -> AddedColumn {
-    use pg_sys::ConstrType::*;
-    // SAFETY: the caller passes a node of that type.
-    unsafe {
-        let mut added = AddedColumn {
-            name: text((*column).colname).unwrap_or_default(),
-            if_not_exists,
-            not_null: (*column).is_not_null,
-            has_default: !(*column).raw_default.is_null(),
-            is_numbered: is_serial((*column).typeName),
-            data_type: column_type((*column).typeName),
-            ..AddedColumn::default()
-        };
-        for constraint in items::<pg_sys::Constraint>((*column).constraints) {
-            match (*constraint).contype {
-                CONSTR_NOTNULL => added.not_null = true,
-                CONSTR_DEFAULT => added.has_default = true,
-                CONSTR_IDENTITY => added.is_numbered = true,
-                CONSTR_GENERATED => added.is_generated = true,
-                CONSTR_PRIMARY => added.is_primary_key = true,
-                _ => {}
-            }
-        }
-        added
-    }
-}
-
-/// `serial` and its kin are no types but ways to write a column.
-unsafe fn is_serial(name: *mut pg_sys::TypeName) -> bool {
-    // SAFETY: the caller passes a TypeName.
-    let names: Vec<String> = unsafe {
-        items::<pg_sys::String>((*name).names)
-            .filter_map(|part| text((*part).sval))
-            .collect()
-    };
-    let serials = [
-        "serial",
-        "serial2",
-        "serial4",
-        "serial8",
-        "smallserial",
-        "bigserial",
-    ];
-    matches!(names.as_slice(), [only] if serials.contains(&only.as_str()))
-}
-
-/// The type of that name with its modifier, if there is one.
-unsafe fn column_type(name: *mut pg_sys::TypeName) -> Option<(pg_sys::Oid, i32)> {
-    // SAFETY: the caller passes a TypeName; the tuple is released after its last use.
-    unsafe {
-        if name.is_null() || is_serial(name) {
-            return None;
-        }
-        let mut modifier = -1;
-        let tuple = pg_sys::LookupTypeName(std::ptr::null_mut(), name, &mut modifier, true);
-        if tuple.is_null() {
-            return None;
-        }
-        let id = pg_sys::typeTypeId(tuple);
-        pg_sys::ReleaseSysCache(tuple);
-        Some((id, modifier))
-    }
-}
-
-#[allow(non_upper_case_globals, reason = "the server's names")]
 unsafe fn rename(statement: *mut pg_sys::RenameStmt) -> Option<Statement> {
     use pg_sys::ObjectType::*;
     // SAFETY: the kind of object says what the other fields are.
@@ -391,15 +423,20 @@ unsafe fn rename(statement: *mut pg_sys::RenameStmt) -> Option<Statement> {
             OBJECT_TYPE | OBJECT_DOMAIN => {
                 Statement::ChangeType(type_id((*statement).object.cast())?, "rename")
             }
-            OBJECT_DOMCONSTRAINT => {
-                Statement::ChangeType(type_id((*statement).object.cast())?, "alter")
-            }
-            OBJECT_SCHEMA => Statement::RenameSchema(part()?),
+            OBJECT_DOMCONSTRAINT => Statement::AlterDomain(
+                type_id((*statement).object.cast())?,
+                DomainChange::OfConstraint(part()?),
+            ),
+            OBJECT_SCHEMA => Statement::Change(object::schema((*statement).subname)?),
             OBJECT_PUBLICATION => {
                 let name: *mut pg_sys::String = (*statement).object.cast();
                 Statement::ChangePublications("rename", text((*name).sval).into_iter().collect())
             }
-            _ => return None,
+            kind => Statement::Change(object::named(
+                kind,
+                (*statement).relation,
+                (*statement).object,
+            )?),
         })
     }
 }
@@ -409,6 +446,9 @@ unsafe fn set_schema(statement: *mut pg_sys::AlterObjectSchemaStmt) -> Option<St
     use pg_sys::ObjectType::*;
     // SAFETY: the kind of object says what the other fields are.
     unsafe {
+        if text((*statement).newschema).is_some_and(|schema| names::is_own_schema(&schema)) {
+            return Some(Statement::CreateAmongOwn(None));
+        }
         match (*statement).objectType {
             OBJECT_TABLE | OBJECT_SEQUENCE | OBJECT_VIEW => Some(Statement::MoveRelation {
                 relation: relation((*statement).relation)?,
@@ -418,7 +458,8 @@ unsafe fn set_schema(statement: *mut pg_sys::AlterObjectSchemaStmt) -> Option<St
                 let id = type_id((*statement).object.cast())?;
                 Some(Statement::ChangeType(id, "change the schema of"))
             }
-            _ => None,
+            kind => object::named(kind, (*statement).relation, (*statement).object)
+                .map(Statement::Change),
         }
     }
 }
@@ -442,14 +483,14 @@ unsafe fn drop(statement: *mut pg_sys::DropStmt) -> Option<Statement> {
                 concurrently: (*statement).concurrent,
             }),
             // The name of what hangs on a relation comes after that of the relation.
-            OBJECT_TRIGGER | OBJECT_RULE => items::<pg_sys::List>(objects)
+            OBJECT_TRIGGER | OBJECT_RULE | OBJECT_POLICY => items::<pg_sys::List>(objects)
                 .next()
                 .filter(|name| (**name).length > 1)
                 .and_then(|name| {
                     let owner = pg_sys::list_truncate(pg_sys::list_copy(name), (*name).length - 1);
                     relation(pg_sys::makeRangeVarFromNameList(owner))
                 })
-                .map(Statement::Attachment),
+                .map(|id| Statement::Change(Object::relation(id))),
             OBJECT_PUBLICATION => Some(Statement::ChangePublications("drop", names())),
             OBJECT_EXTENSION => Some(Statement::DropExtensions(names())),
             _ => None,
@@ -491,7 +532,10 @@ unsafe fn text(text: *const c_char) -> Option<String> {
 }
 
 /// The elements of a list of nodes.
-unsafe fn items<T>(list: *mut pg_sys::List) -> impl Iterator<Item = *mut T> {
+///
+/// # Safety
+/// `list` must be a list of nodes of that type, or null for the empty one.
+pub unsafe fn items<T>(list: *mut pg_sys::List) -> impl Iterator<Item = *mut T> {
     let length = if list.is_null() {
         0
     } else {

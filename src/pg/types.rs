@@ -209,6 +209,26 @@ pub fn domain_facts(id: pg_sys::Oid) -> Option<DomainFacts> {
     })
 }
 
+/// What a domain says beyond its constraints.
+#[derive(Debug, Clone, Copy)]
+pub struct DomainPromises {
+    /// NOT NULL.
+    pub not_null: bool,
+    /// DEFAULT.
+    pub has_default: bool,
+}
+
+/// What a domain says beyond its constraints; `None` if the type is gone.
+pub fn domain_promises(id: pg_sys::Oid) -> Option<DomainPromises> {
+    use pg_sys::*;
+    cached(SysCacheIdentifier::TYPEOID, id.into(), |row: &CachedRow| {
+        DomainPromises {
+            not_null: row.bool(Anum_pg_type_typnotnull),
+            has_default: row.datum(Anum_pg_type_typdefaultbin).is_some(),
+        }
+    })
+}
+
 /// The CHECK constraints of a domain, by name.
 pub fn domain_constraints(id: pg_sys::Oid) -> Vec<(pg_sys::Oid, String)> {
     use super::compat::catalog as c;

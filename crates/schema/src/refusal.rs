@@ -499,12 +499,41 @@ pub fn change_own_object(name: &str) -> Refusal {
     }
 }
 
-/// RENAME of the schema of the extension.
-pub fn change_own_schema() -> Refusal {
+/// A change of something else that is the extension's: a function, an event trigger, its schema.
+pub fn change_own(kind: &str, name: &str) -> Refusal {
+    of_extension(
+        format!("cannot change {kind} \"{name}\""),
+        "It belongs to the extension electric: without it as it is, changes would go unrecorded.",
+        "ALTER EXTENSION electric UPDATE; brings another version of it, and DROP EXTENSION electric; removes it.",
+    )
+}
+
+/// ALTER EXTENSION electric ADD or DROP.
+pub fn change_own_members() -> Refusal {
+    of_extension(
+        "cannot change the members of extension \"electric\"".to_owned(),
+        "What belongs to the extension is dumped, upgraded and dropped as a whole.",
+        "ALTER EXTENSION electric UPDATE; brings the members of another version.",
+    )
+}
+
+/// Something new in the schema of the extension, or in the place of something there.
+pub fn create_among_own(name: Option<&str>) -> Refusal {
+    of_extension(
+        match name {
+            Some(name) => format!("cannot create \"electric.{name}\""),
+            None => "cannot bring objects into schema \"electric\"".to_owned(),
+        },
+        "The schema is the extension's own: what is in it comes and goes with the extension.",
+        "Use a schema of your own: CREATE SCHEMA …;",
+    )
+}
+
+fn of_extension(message: String, detail: &str, hint: &str) -> Refusal {
     Refusal {
-        message: "cannot rename schema \"electric\"".to_owned(),
-        detail: "The extension, and every replica, finds its tables there.".to_owned(),
-        hint: "DROP EXTENSION electric removes it.".to_owned(),
+        message,
+        detail: detail.to_owned(),
+        hint: hint.to_owned(),
         schema: Some("electric".to_owned()),
         table: None,
         column: None,

@@ -85,7 +85,7 @@ pub fn may_be_electrified(id: pg_sys::Oid) -> Result<(), Error> {
         .detail(format!("Schema \"{schema}\" belongs to the system."))
         .hint("Any other schema is fine."));
     }
-    if !compat::owns_relation(id, session::user()) {
+    if !compat::owns(pg_sys::RelationRelationId, id, session::user()) {
         return Err(not_owner(&schema, &name));
     }
     if class.is_partition {
