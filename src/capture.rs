@@ -45,6 +45,7 @@ fn migrates(statement: &Statement, watch: &Watch) -> bool {
         Statement::CreateIndex {
             relation,
             concurrently,
+            ..
         } => !concurrently && watch.watches(*relation),
         Statement::RenameRelation { relation, .. } | Statement::RenameColumn { relation, .. } => {
             watch.watches(*relation)
@@ -78,6 +79,7 @@ pub fn command_ended(event: Option<Event>) -> Result<(), Error> {
         Some(Statement::CreateIndex {
             relation,
             concurrently: true,
+            ..
         }) => touched.relations.push(relation),
         Some(Statement::ChangeType(id, _) | Statement::AlterDomain(id, _)) if watch.uses(id) => {
             types.push(id)

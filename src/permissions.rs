@@ -2,9 +2,9 @@
 
 use electric_schema::change::Change;
 use electric_schema::model::{Table, TypeKind};
-use electric_schema::names::{qualified, qualified_quoted, quote_ident_if_needed};
+use electric_schema::names::{qualified, quote_ident_if_needed};
 use electric_schema::permissions::{
-    self as rules, Assignment, Fault, Grant, Grantee, Obstacle, Privilege,
+    self as rules, Assignment, Constraining, Fault, Grant, Grantee, Obstacle, Privilege,
 };
 use electric_schema::refusal;
 use pgrx::pg_sys;
@@ -59,7 +59,7 @@ fn target(id: pg_sys::Oid) -> Result<Target, Error> {
         ));
     }
     let table = shape_of(id)?;
-    if !compat::owns_relation(id, session::user()) {
+    if !compat::owns(pg_sys::RelationRelationId, id, session::user()) {
         return Err(Error::new(
             SqlState::InsufficientPrivilege,
             format!("must be owner of table {}", refusal::shown(&schema, &name)),
@@ -446,12 +446,18 @@ fn checked_by_domain(table: &Table) -> Vec<String> {
 /// A change is about to be recorded: refuses one that would take away what privileges rely on, or constrain rows that
 /// clients may write. `after` is the table that results.
 pub fn refuse_if_needed(change: &Change, after: &Table) -> Result<(), Error> {
-    let constrains = match change {
-        Change::AddColumn { constraints, .. } => !constraints.is_empty(),
-        Change::CreateIndex(index) => index.unique,
-        _ => false,
+    let constraining = match change {
+        Change::AddColumn {
+            column,
+            constraints,
+            ..
+        } => (!constraints.is_empty()).then_some(Constraining::Column(&column.name)),
+        Change::CreateIndex(index) => index
+            .unique
+            .then_some(Constraining::Index(Some(&index.name))),
+        _ => None,
     };
-    if constrains {
+    if let Some(what) = constraining {
         let granted: Vec<Grant> = rows::of_table(&after.schema, &after.name, Seen::Now)?;
         let wanted: Vec<Wanted> = granted
             .into_iter()
@@ -459,7 +465,7 @@ pub fn refuse_if_needed(change: &Change, after: &Table) -> Result<(), Error> {
             .collect();
         let found = obstacles(after, &wanted);
         if let Some(first) = found.first() {
-            return Err(rules::refuse_constraint(after, change, &first.problem).into());
+            return Err(rules::refuse_constraint(after, what, &first.problem).into());
         }
     }
     if let Change::DropConstraint { name, .. } = change {
@@ -485,13 +491,19 @@ pub fn refuse_if_needed(change: &Change, after: &Table) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whether a UNIQUE index on the table would stand in the way of what clients may write.
-pub fn forbids_unique_index(table: &Table) -> Result<bool, Error> {
+/// CREATE UNIQUE INDEX is about to run: refuses what would stand in the way of what clients may write. Built
+/// CONCURRENTLY it would be there, and enforced, before its effect could be refused.
+pub fn refuse_unique_index(table: &Table) -> Result<(), Error> {
     let granted: Vec<Grant> = rows::of_table(&table.schema, &table.name, Seen::Now)?;
-    Ok(granted.iter().any(|grant| {
+    let anywhere = granted.iter().any(|grant| {
         grant.privilege == Privilege::Insert
             || grant.privilege == Privilege::Update && grant.columns.is_none()
-    }))
+    });
+    if !anywhere {
+        return Ok(());
+    }
+    let problem = "What two clients write can violate a unique index.";
+    Err(rules::refuse_constraint(table, Constraining::Index(None), problem).into())
 }
 
 /// The grants and assignments that name what is not there any more.
@@ -592,8 +604,8 @@ pub fn forget(schema: &str, name: &str) -> Result<(), Error> {
 
 fn say_gone(schema: &str, name: &str, grants: usize, assignments: usize) {
     warning(&format!(
-        "{grants} privileges and {assignments} assignments of table {} are gone",
-        qualified_quoted(schema, name)
+        "table {} lost what was granted on it ({grants}) and what its rows assign ({assignments})",
+        refusal::shown(schema, name)
     ));
 }
 

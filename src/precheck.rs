@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::pg::tree::{Action, AddedColumn, DomainChange, Statement};
 use crate::pg::{names, relation, session, touched, types};
 use crate::watch::Watch;
-use crate::{catalog, settings, store};
+use crate::{catalog, permissions, settings, store};
 
 mod own;
 mod permission;
@@ -43,6 +43,14 @@ fn judge(statement: &Statement, watch: &Watch) -> Result<(), Error> {
             }
             partitions(*relation, actions, watch)
         }
+        Statement::CreateIndex {
+            relation,
+            unique: true,
+            ..
+        } => match electrified(*relation, watch)? {
+            Some(table) => permissions::refuse_unique_index(&table),
+            None => Ok(()),
+        },
         Statement::RenameRelation { relation, to } => {
             let table = electrified(*relation, watch)?;
             table.map_or(

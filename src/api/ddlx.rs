@@ -13,7 +13,7 @@ use crate::capture::record;
 use crate::error::{Error, SqlState};
 use crate::permissions::{self, Condition, Wanted};
 use crate::pg::entry::{Call, Datum, notice};
-use crate::pg::{compat, heap, names, session};
+use crate::pg::{heap, names, session};
 
 /// `electric.run_ddlx(statements text)`: the completion tags as text[]; `electric.ddlx` in SQL makes rows of them.
 ///
@@ -219,7 +219,7 @@ fn with_assigned(
 /// database.
 fn sqlite(sql: &str) -> Result<(), Error> {
     session::prevent_if_read_only(c"ELECTRIC SQLITE");
-    if !compat::owns_database(session::user()) {
+    if !session::owns_database() {
         return Err(Error::new(
             SqlState::InsufficientPrivilege,
             "permission denied to send statements to SQLite replicas",

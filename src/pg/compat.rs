@@ -32,7 +32,7 @@ pub fn watched_cache(cache: i32) -> Watched {
 }
 
 /// Does the role own the object (or is it superuser)? Of relations, types, functions, schemas, publications, event
-/// triggers and extensions.
+/// triggers, extensions and databases.
 pub fn owns(class: pg_sys::Oid, object: pg_sys::Oid, role: pg_sys::Oid) -> bool {
     // SAFETY: looks up the catalog only.
     unsafe {
@@ -45,6 +45,7 @@ pub fn owns(class: pg_sys::Oid, object: pg_sys::Oid, role: pg_sys::Oid) -> bool 
             pg_sys::PublicationRelationId => pg_sys::pg_publication_ownercheck(object, role),
             pg_sys::EventTriggerRelationId => pg_sys::pg_event_trigger_ownercheck(object, role),
             pg_sys::ExtensionRelationId => pg_sys::pg_extension_ownercheck(object, role),
+            pg_sys::DatabaseRelationId => pg_sys::pg_database_ownercheck(object, role),
             _ => pg_sys::superuser_arg(role),
         };
         #[cfg(not(pre_pg16))]
@@ -102,17 +103,6 @@ pub unsafe fn walk_raw_expression(
     // SAFETY: as above; the boundary turns the server's errors into panics, as pgrx's own bindings do.
     unsafe {
         pg_sys::ffi::pg_guard_ffi_boundary(|| raw_expression_tree_walker(node, walker, context))
-    }
-}
-
-/// Does the role own this database (or is it superuser)?
-pub fn owns_database(role: pg_sys::Oid) -> bool {
-    // SAFETY: reads a variable and looks up the catalog.
-    unsafe {
-        #[cfg(pre_pg16)]
-        return pg_sys::pg_database_ownercheck(pg_sys::MyDatabaseId, role);
-        #[cfg(not(pre_pg16))]
-        pg_sys::object_ownercheck(pg_sys::DatabaseRelationId, pg_sys::MyDatabaseId, role)
     }
 }
 

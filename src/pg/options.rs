@@ -5,6 +5,7 @@ use std::ffi::CStr;
 use pgrx::pg_sys;
 
 use super::names::from_server;
+use super::tree::items;
 
 /// What an option says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,9 +59,7 @@ impl Native {
 /// `statement` must be a utility statement.
 pub unsafe fn mentioned(statement: *const pg_sys::PlannedStmt) -> bool {
     // SAFETY: the caller's promise; the lists are lists of options.
-    unsafe {
-        lists((*statement).utilityStmt).any(|list| options(*list.0).any(|option| is_ours(option)))
-    }
+    unsafe { lists((*statement).utilityStmt).any(|list| first_of_ours(*list.0).is_some()) }
 }
 
 /// Takes our options out of a copy of the statement. Gives the copy, what the options said, in order, and whether the
@@ -76,13 +75,7 @@ pub unsafe fn take(statement: *const pg_sys::PlannedStmt) -> (Native, Vec<Said>,
         let tree = (*copy).utilityStmt;
         let mut said = Vec::new();
         for (list, resets) in lists(tree) {
-            let mut at = 0;
-            while at < length(*list) {
-                let option: *mut pg_sys::DefElem = (*(**list).elements.add(at)).ptr_value.cast();
-                if !is_ours(option) {
-                    at += 1;
-                    continue;
-                }
+            while let Some((at, option)) = first_of_ours(*list) {
                 let name = text((*option).defname);
                 said.push(if resets {
                     Said::Reset(name)
@@ -90,7 +83,7 @@ pub unsafe fn take(statement: *const pg_sys::PlannedStmt) -> (Native, Vec<Said>,
                     let known = name == crate::native::OPTION;
                     Said::Set(name, known && pg_sys::defGetBoolean(option))
                 });
-                *list = pg_sys::list_delete_nth_cell(*list, at as i32);
+                *list = pg_sys::list_delete_nth_cell(*list, at);
             }
         }
         let (relation, if_not_exists) = match (*tree).type_ {
@@ -125,9 +118,7 @@ unsafe fn lists(tree: *mut pg_sys::Node) -> impl Iterator<Item = (*mut *mut pg_s
             T_AlterTableStmt => {
                 let alter: *mut pg_sys::AlterTableStmt = tree.cast();
                 if (*alter).objtype == pg_sys::ObjectType::OBJECT_TABLE {
-                    for at in 0..length((*alter).cmds) {
-                        let command: *mut pg_sys::AlterTableCmd =
-                            (*(*(*alter).cmds).elements.add(at)).ptr_value.cast();
+                    for command in items::<pg_sys::AlterTableCmd>((*alter).cmds) {
                         let resets = match (*command).subtype {
                             AT_SetRelOptions => false,
                             AT_ResetRelOptions => true,
@@ -155,19 +146,14 @@ unsafe fn lists(tree: *mut pg_sys::Node) -> impl Iterator<Item = (*mut *mut pg_s
     found.into_iter()
 }
 
-unsafe fn length(list: *mut pg_sys::List) -> usize {
-    if list.is_null() {
-        0
-    } else {
-        // SAFETY: a list that is not null.
-        usize::try_from(unsafe { (*list).length }).unwrap_or(0)
-    }
-}
-
-unsafe fn options(list: *mut pg_sys::List) -> impl Iterator<Item = *mut pg_sys::DefElem> {
+/// The first of our options in the list, and its position.
+unsafe fn first_of_ours(list: *mut pg_sys::List) -> Option<(i32, *mut pg_sys::DefElem)> {
     // SAFETY: the caller gives a list of options.
-    (0..unsafe { length(list) })
-        .map(move |at| unsafe { (*(*list).elements.add(at)).ptr_value.cast() })
+    unsafe {
+        (0..)
+            .zip(items::<pg_sys::DefElem>(list))
+            .find(|(_, option)| is_ours(*option))
+    }
 }
 
 unsafe fn is_ours(option: *mut pg_sys::DefElem) -> bool {

@@ -108,6 +108,13 @@ pub fn user() -> pg_sys::Oid {
     unsafe { pg_sys::GetUserId() }
 }
 
+/// Whether the caller owns this database, or is a superuser.
+pub fn owns_database() -> bool {
+    // SAFETY: reads a variable.
+    let database = unsafe { pg_sys::MyDatabaseId };
+    super::compat::owns(pg_sys::DatabaseRelationId, database, user())
+}
+
 /// Whether the script of an extension runs, and it is ours.
 pub fn in_own_script() -> bool {
     // SAFETY: reads variables; looks up the catalog only inside an extension script.

@@ -113,6 +113,8 @@ pub enum Statement {
         relation: pg_sys::Oid,
         /// CONCURRENTLY, which commits in between.
         concurrently: bool,
+        /// UNIQUE.
+        unique: bool,
     },
     /// RENAME of a relation.
     RenameRelation {
@@ -204,6 +206,7 @@ impl Statement {
                     relation((*statement).relation).map(|relation| Statement::CreateIndex {
                         relation,
                         concurrently: (*statement).concurrent,
+                        unique: (*statement).unique,
                     })
                 }
                 T_RenameStmt => rename(tree.cast()),

@@ -4,7 +4,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::change::Change;
 use crate::model::{Column, Constraint, ForeignKey, Table};
 use crate::names::{qualified, quote_ident_if_needed};
 use crate::refusal::Refusal;
@@ -444,14 +443,20 @@ fn obstacle(table: &Table, kind: &str, constraint: &Constraint) -> Obstacle {
     }
 }
 
-/// A change would constrain rows that clients may write.
-pub fn refuse_constraint(table: &Table, change: &Change, problem: &str) -> Refusal {
-    let action = match change {
-        Change::AddColumn { column, .. } => {
-            format!("add constrained column \"{}\" to", column.name)
-        }
-        Change::CreateIndex(index) => format!("create unique index \"{}\" on", index.name),
-        _ => "constrain".to_owned(),
+/// What would constrain rows that clients may write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Constraining<'a> {
+    /// ADD COLUMN with a CHECK or UNIQUE.
+    Column(&'a str),
+    /// CREATE UNIQUE INDEX; the name, where it is known.
+    Index(Option<&'a str>),
+}
+
+/// Rows that clients may write would be constrained.
+pub fn refuse_constraint(table: &Table, what: Constraining<'_>, problem: &str) -> Refusal {
+    let action = match what {
+        Constraining::Column(name) => format!("add constrained column \"{name}\" to"),
+        Constraining::Index(_) => "create a unique index on".to_owned(),
     };
     let name = table.qualified_name();
     let refusal = Refusal::of_table(
@@ -463,10 +468,10 @@ pub fn refuse_constraint(table: &Table, change: &Change, problem: &str) -> Refus
              Who has them: SELECT * FROM electric.grants;"
         ),
     );
-    match change {
-        Change::AddColumn { column, .. } => refusal.column(&column.name),
-        Change::CreateIndex(index) => refusal.constraint(&index.name),
-        _ => refusal,
+    match what {
+        Constraining::Column(name) => refusal.column(name),
+        Constraining::Index(Some(name)) => refusal.constraint(name),
+        Constraining::Index(None) => refusal,
     }
 }
 
