@@ -37,7 +37,7 @@ pub enum FoundKind {
 /// The statements of the text, in order, if at least one begins as DDLX does; nothing otherwise.
 ///
 /// A text without the word `electric` costs one search for it. One with an error that Postgres sees before it runs anything, such
-/// as a string without end, may still hold DDLX: nothing of such a text may be run.
+/// as a string without end, may still hold DDLX: nothing of such a text may be run. `standard_conforming_strings` is taken to be on.
 pub fn find(text: &str) -> Vec<Found> {
     if !mentions(text.as_bytes()) {
         return vec![];

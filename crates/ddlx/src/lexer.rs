@@ -1,9 +1,9 @@
 //! Postgres' lexical rules (`scan.l`), to the letter: where tokens begin and end, and nothing more.
 //!
 //! sqlparser's tokenizer for Postgres cannot serve here; `tests/sqlparser.rs` shows each reason. It finds ends of tokens where
-//! Postgres does not (`<--` hides a comment, `x'\'` does not end, `$1$` begins a string, `$→$` does not, a string continued on
-//! the next line is two), so it would split a client's text at the wrong places. It gives up on the whole text where Postgres
-//! goes on (`E'\xff'`), and does not say where and why in Postgres' words. And it copies every literal of the text.
+//! Postgres does not (`||--` hides a comment, `x'\'` does not end, `$→$` begins no string, the escapes of an `E'…'` end with its
+//! first line), so it would split a client's text at the wrong places. It gives up on the whole text where Postgres goes on
+//! (`E'\303\244'`), and does not say where and why in Postgres' words. And it copies every literal of the text.
 //!
 //! `standard_conforming_strings` is taken to be on, as it is unless somebody turns it off.
 

@@ -20,6 +20,7 @@
 #![deny(missing_docs)]
 
 mod ast;
+mod cursor;
 mod decode;
 mod display;
 mod error;

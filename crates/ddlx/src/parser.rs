@@ -11,15 +11,13 @@
 //! Names in quotes are never keywords.
 
 use crate::ast::{
-    Assigned, Column, Expression, Name, Path, Privilege, PrivilegeWord, Role, Statement, Tables,
+    Assigned, Expression, Name, Path, Privilege, PrivilegeWord, Role, Statement, Tables,
 };
-use crate::decode;
+use crate::cursor::{Cursor, Result};
 use crate::error::{Fault, Notice, SyntaxError};
 use crate::lexer::{Kind, Lexer, Token};
-use crate::names::{folded, scoped, truncated};
+use crate::names::scoped;
 use std::ops::Range;
-
-type Result<T> = std::result::Result<T, Fault>;
 
 /// Something read from a text, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,14 +32,14 @@ pub struct Located<T> {
 
 /// Reads DDLX statements with `;` between them. Empty ones are passed over. Anything else is an error, and the whole text with it.
 pub fn parse(text: &str) -> std::result::Result<Vec<Located<Statement>>, SyntaxError> {
-    let mut parser = Parser::new(text, Lexer::new(text, 0));
+    let mut cursor = Cursor::new(text, Lexer::new(text, 0));
     let mut statements = vec![];
     let result = loop {
-        while parser.take_symbol(b';') {}
-        if parser.peek(0).is_none() {
+        while cursor.take_symbol(b';') {}
+        if cursor.peek(0).is_none() {
             break Ok(());
         }
-        match parser.located() {
+        match cursor.located() {
             Ok(statement) => statements.push(statement),
             Err(fault) => break Err(fault),
         }
@@ -55,258 +53,45 @@ pub fn parse(text: &str) -> std::result::Result<Vec<Located<Statement>>, SyntaxE
 /// Reads the statement that begins at the byte `start` and ends before `end`, where either a `;` or the text's end is.
 pub(crate) fn parse_one(text: &str, start: usize, end: usize) -> Result<Located<Statement>> {
     let inside = Lexer::new(text, start).take_while(|token| token.start <= end);
-    Parser::new(text, inside).located()
+    Cursor::new(text, inside).located()
 }
 
 /// Does the statement that begins here begin as a DDLX statement does? So it is one, with or without errors.
 pub(crate) fn begins_statement(text: &str, start: usize, end: usize) -> bool {
     // With everything optional, `ENABLE ELECTRIC` ends at the 16th token.
     let first = Lexer::new(text, start).take_while(|token| token.start < end);
-    let mut parser = Parser::new(text, first.take(16));
-    if parser.take("electric") {
+    let mut cursor = Cursor::new(text, first.take(16));
+    if cursor.take("electric") {
         return true;
     }
-    if !(parser.take("alter") && parser.take("table")) {
+    if !(cursor.take("alter") && cursor.take("table")) {
         return false;
     }
-    parser.altered_table().is_ok()
-        && (parser.is(0, "enable") || parser.is(0, "disable"))
-        && parser.is(1, "electric")
+    cursor.altered_table().is_ok()
+        && (cursor.is(0, "enable") || cursor.is(0, "disable"))
+        && cursor.is(1, "electric")
 }
 
 /// Reads an expression alone.
 pub(crate) fn expression(text: &str) -> std::result::Result<Expression, SyntaxError> {
-    let mut parser = Parser::new(text, Lexer::new(text, 0));
-    parser
+    let mut cursor = Cursor::new(text, Lexer::new(text, 0));
+    cursor
         .expression(None)
         .map_err(|fault| fault.in_text(text, 0, 0))
 }
 
-struct Parser<'a> {
-    text: &'a str,
-    tokens: Vec<Token>,
-    at: usize,
-    notices: Vec<Notice>,
-}
-
-impl<'a> Parser<'a> {
-    fn new(text: &'a str, tokens: impl Iterator<Item = Token>) -> Self {
-        Self {
-            text,
-            tokens: tokens.collect(),
-            at: 0,
-            notices: vec![],
-        }
-    }
-
-    fn peek(&self, ahead: usize) -> Option<Token> {
-        self.tokens.get(self.at + ahead).copied()
-    }
-
-    fn slice(&self, token: Token) -> &'a str {
-        &self.text[token.start..token.end]
-    }
-
-    /// Is the token so far ahead this keyword?
-    fn is(&self, ahead: usize, keyword: &str) -> bool {
-        self.peek(ahead).is_some_and(|token| {
-            token.kind == Kind::Word && self.slice(token).eq_ignore_ascii_case(keyword)
-        })
-    }
-
-    fn is_symbol(&self, ahead: usize, symbol: u8) -> bool {
-        self.peek(ahead)
-            .is_some_and(|token| token.kind == Kind::Symbol(symbol))
-    }
-
-    /// Goes past this keyword, if it is next.
-    fn take(&mut self, keyword: &str) -> bool {
-        let taken = self.is(0, keyword);
-        self.at += usize::from(taken);
-        taken
-    }
-
-    fn take_symbol(&mut self, symbol: u8) -> bool {
-        let taken = self.is_symbol(0, symbol);
-        self.at += usize::from(taken);
-        taken
-    }
-
-    fn expect(&mut self, keyword: &str) -> Result<()> {
-        if self.take(keyword) {
-            return Ok(());
-        }
-        Err(self.unexpected())
-    }
-
-    fn expect_symbol(&mut self, symbol: u8) -> Result<()> {
-        if self.take_symbol(symbol) {
-            return Ok(());
-        }
-        Err(self.unexpected())
-    }
-
-    /// The error that the next token is.
-    fn unexpected(&self) -> Fault {
-        let Some(token) = self.peek(0) else {
-            return Fault::new("syntax error at end of input", self.text.len());
-        };
-        let what = match token.kind {
-            Kind::Unterminated(what) => format!("unterminated {what}"),
-            Kind::Junk if self.slice(token).starts_with('$') => {
-                "trailing junk after parameter".to_owned()
-            }
-            Kind::Junk => "trailing junk after numeric literal".to_owned(),
-            _ if self.is_empty_name(token) => "zero-length delimited identifier".to_owned(),
-            _ => "syntax error".to_owned(),
-        };
-        let message = format!("{what} at or near \"{}\"", self.slice(token));
-        Fault::new(message, token.start)
-    }
-
-    /// Is it `""`? Postgres does not even read it.
-    fn is_empty_name(&self, token: Token) -> bool {
-        matches!(
-            (token.kind, token.end - token.start),
-            (Kind::Quoted, 2) | (Kind::UnicodeQuoted, 4)
-        )
-    }
-
-    /// A name: any word, or anything in double quotes.
-    fn identifier(&mut self) -> Result<String> {
-        let token = self.peek(0).ok_or_else(|| self.unexpected())?;
-        if self.is_empty_name(token) {
-            return Err(self.unexpected());
-        }
-        let raw = self.slice(token);
-        let name = match token.kind {
-            Kind::Word => {
-                self.at += 1;
-                return Ok(folded(raw, &mut self.notices));
-            }
-            Kind::Quoted => {
-                self.at += 1;
-                decode::quoted(raw)
-            }
-            Kind::UnicodeQuoted => {
-                self.at += 1;
-                decode::unicode_quoted(raw, self.escape()?, token.start)?
-            }
-            _ => return Err(self.unexpected()),
-        };
-        Ok(truncated(name, &mut self.notices))
-    }
-
-    /// The character that introduces escapes in the `U&` literal or name before.
-    fn escape(&mut self) -> Result<char> {
-        if !self.take("uescape") {
-            return Ok('\\');
-        }
-        let token = self.peek(0).ok_or_else(|| self.unexpected())?;
-        let near = |what: &str| {
-            Fault::new(
-                format!("{what} at or near \"{}\"", self.slice(token)),
-                token.start,
-            )
-        };
-        if token.kind != Kind::String {
-            return Err(near("UESCAPE must be followed by a simple string literal"));
-        }
-        let escape = decode::escape_character(&decode::string(self.slice(token)))
-            .ok_or_else(|| near("invalid Unicode escape character"))?;
-        self.at += 1;
-        Ok(escape)
-    }
-
-    /// Names with points between them, at most so many.
-    fn dotted(&mut self, most: usize) -> Result<Vec<String>> {
-        let mut parts = vec![self.identifier()?];
-        while parts.len() < most && self.take_symbol(b'.') {
-            parts.push(self.identifier()?);
-        }
-        Ok(parts)
-    }
-
-    fn name(&mut self) -> Result<Name> {
-        let parts = self.dotted(2)?;
-        self.name_of(parts)
-    }
-
-    fn name_of(&self, parts: Vec<String>) -> Result<Name> {
-        let mut parts = parts.into_iter();
-        match (parts.next(), parts.next(), parts.next()) {
-            (Some(name), None, _) => Ok(Name { schema: None, name }),
-            (schema, Some(name), None) => Ok(Name { schema, name }),
-            _ => Err(self.unexpected()),
-        }
-    }
-
-    fn column(&mut self) -> Result<Column> {
-        let parts = self.dotted(3)?;
-        self.column_of(parts)
-    }
-
-    fn column_of(&self, mut parts: Vec<String>) -> Result<Column> {
-        match parts.pop() {
-            Some(name) if !parts.is_empty() => Ok(Column {
-                table: self.name_of(parts)?,
-                name,
-            }),
-            _ => Err(self.unexpected()),
-        }
-    }
-
-    /// One or more, with commas between them.
-    fn list<T>(&mut self, mut one: impl FnMut(&mut Self) -> Result<T>) -> Result<Vec<T>> {
-        let mut all = vec![one(self)?];
-        while self.take_symbol(b',') {
-            all.push(one(self)?);
-        }
-        Ok(all)
-    }
-
-    fn is_string(&self) -> bool {
-        self.peek(0).is_some_and(|token| {
-            matches!(
-                token.kind,
-                Kind::String | Kind::EscapeString | Kind::UnicodeString | Kind::DollarString
-            )
-        })
-    }
-
-    /// The value of a string, if one is next.
-    fn string(&mut self) -> Result<Option<String>> {
-        let Some(token) = self.peek(0).filter(|_| self.is_string()) else {
-            return Ok(None);
-        };
-        let raw = self.slice(token);
-        self.at += 1;
-        Ok(Some(match token.kind {
-            Kind::EscapeString => decode::escape_string(raw, token.start)?,
-            Kind::UnicodeString => decode::unicode_string(raw, self.escape()?, token.start)?,
-            Kind::DollarString => decode::dollar_string(raw),
-            _ => decode::string(raw),
-        }))
-    }
-
-    fn expect_string(&mut self) -> Result<String> {
-        match self.string()? {
-            Some(value) => Ok(value),
-            None => Err(self.unexpected()),
-        }
-    }
-
+impl Cursor<'_> {
     fn located(&mut self) -> Result<Located<Statement>> {
         let first = self.peek(0).ok_or_else(|| self.unexpected())?;
         let value = self.statement()?;
         if !self.is_symbol(0, b';') && self.peek(0).is_some() {
             return Err(self.unexpected());
         }
-        let last = self.tokens[self.at - 1];
+        let last = self.last().unwrap_or(first);
         Ok(Located {
             value,
             range: first.start..last.end,
-            notices: std::mem::take(&mut self.notices),
+            notices: self.take_notices(),
         })
     }
 
@@ -356,7 +141,8 @@ impl<'a> Parser<'a> {
     fn altered_table(&mut self) -> Result<Tables> {
         let if_exists = self.is(0, "if") && self.is(1, "exists");
         if if_exists {
-            self.at += 2;
+            self.step();
+            self.step();
         }
         let only_is_name = self.is_symbol(1, b'.')
             || ((self.is(1, "enable") || self.is(1, "disable")) && self.is(2, "electric"));
@@ -416,7 +202,7 @@ impl<'a> Parser<'a> {
         let privileges = self.list(Self::privilege)?;
         self.expect("on")?;
         if self.is(0, "table") && !self.table_is_name(before_roles) {
-            self.at += 1;
+            self.step();
         }
         let tables = self.list(Self::name)?;
         self.expect(before_roles)?;
@@ -441,7 +227,7 @@ impl<'a> Parser<'a> {
             .into_iter()
             .find(|word| self.is(0, word.as_str()))
             .ok_or_else(|| self.unexpected())?;
-        self.at += 1;
+        self.step();
         if word == PrivilegeWord::All {
             self.take("privileges");
         }
@@ -488,7 +274,8 @@ impl<'a> Parser<'a> {
             return Ok(assigned);
         }
         if self.is(0, "null") && self.is_symbol(1, b':') {
-            self.at += 2;
+            self.step();
+            self.step();
             return self.assigned_in(None);
         }
         let parts = self.dotted(3)?;
@@ -526,7 +313,7 @@ impl<'a> Parser<'a> {
         let Some(value) = self.string()? else {
             return Ok(None);
         };
-        let role = scoped(&value, &mut self.notices);
+        let role = scoped(&value, self.notices());
         role.map(Some).ok_or_else(|| invalid_role(&value, token))
     }
 
@@ -577,12 +364,14 @@ impl<'a> Parser<'a> {
                 _ => {}
             }
             end = token.end;
-            self.at += 1;
+            self.step();
         }
         if end == first.start {
             return Err(self.unexpected());
         }
-        self.at += usize::from(until.is_some());
+        if until.is_some() {
+            self.step();
+        }
         Ok(Expression {
             text: self.text[first.start..end].to_owned(),
             range: first.start..end,

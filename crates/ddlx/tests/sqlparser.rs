@@ -17,12 +17,14 @@ fn semicolons(text: &str) -> Result<usize, String> {
 
 #[test]
 fn its_ends_of_statements_are_not_those_of_postgres() {
-    // Each was run on PostgreSQL 15, which reads two statements, or refuses a literal in the first only after having read both.
+    // With `SELECT 2` in place of the second statement each was run on PostgreSQL 15, which read two; of `x'\'` it then said that
+    // the digit is wrong.
     let texts = [
         (
             "a comment right behind an operator",
-            "SELECT 1 <-- it's; \n 2; ELECTRIC ENABLE t",
+            "SELECT '1' ||-- it's; \n '2'; ELECTRIC ENABLE t",
         ),
+        ("another one", "SELECT 1 -/* it's; */ 2; ELECTRIC ENABLE t"),
         (
             "no backslashes in hexadecimal strings",
             r"SELECT x'\'; ELECTRIC ENABLE t -- '",
@@ -30,10 +32,6 @@ fn its_ends_of_statements_are_not_those_of_postgres() {
         (
             "any letter beyond ASCII in a tag",
             "SELECT $→$ ; $→$; ELECTRIC ENABLE t",
-        ),
-        (
-            "a parameter is no tag",
-            "SELECT $1$a$ ; $1$a$; ELECTRIC ENABLE t",
         ),
         (
             "escapes in what continues a string",

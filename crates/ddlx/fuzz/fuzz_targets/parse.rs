@@ -12,7 +12,9 @@ fuzz_target!(|text: &str| {
         Ok(statements) => {
             let mut end = 0;
             for statement in statements {
-                assert!(statement.range.start >= end && statement.range.start < statement.range.end);
+                assert!(
+                    statement.range.start >= end && statement.range.start < statement.range.end
+                );
                 end = statement.range.end;
                 let alone = parse(&text[statement.range.clone()]).expect("it was parsed before");
                 assert_eq!(alone[0].value, statement.value);

@@ -1,0 +1,1 @@
+alter table "items" add column "amount" integer not null default '1'; alter table items enable electric; insert into "migrations" ("migration", "batch") values ('2024_01_01_000000_enable_electric', 1)

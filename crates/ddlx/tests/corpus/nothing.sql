@@ -1,0 +1,3 @@
+-- ELECTRIC ENABLE items;
+SELECT 'ELECTRIC ENABLE items;';
+SELECT electric.status()

@@ -1,0 +1,16 @@
+ALTER TABLE electric ADD COLUMN x int;
+ALTER TABLE t ENABLE TRIGGER electric;
+ALTER TABLE t DISABLE RULE electric;
+ALTER TABLE t RENAME TO electric;
+ALTER TABLE enable RENAME TO electric;
+ALTER TABLE t ADD COLUMN electric text, ENABLE ELECTRIC;
+ALTER TABLE t SET (electric.enabled);
+SELECT electric.enable('t');
+CALL electric.electrify('t');
+EXPLAIN ELECTRIC ENABLE t;
+PREPARE p AS ELECTRIC ENABLE t;
+CREATE TABLE electric (electric text DEFAULT 'electric');
+COMMENT ON TABLE t IS 'ELECTRIC ENABLE t';
+INSERT INTO electric VALUES ('ELECTRIC'), (E'\'; ELECTRIC ENABLE t; '), ($$ ELECTRIC $$), (U&'\0045LECTRIC');
+"electric" ENABLE t;
+ALTER TABLE electric ENABLE ELECTRIC;
