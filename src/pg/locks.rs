@@ -32,6 +32,28 @@ pub fn type_labels(id: pg_sys::Oid) {
     }
 }
 
+/// Locks tables as TRUNCATE of them will, as far as the user may truncate them.
+pub fn as_truncate(tables: &[pg_sys::Oid]) {
+    for &table in tables {
+        // SAFETY: looks up the catalog.
+        let allowed = unsafe {
+            pg_sys::pg_class_aclcheck(table, pg_sys::GetUserId(), pg_sys::ACL_TRUNCATE.into())
+        };
+        if allowed != pg_sys::AclResult::ACLCHECK_OK {
+            return;
+        }
+        tree(table);
+    }
+}
+
+/// Locks a table as [`table`] does, and its partitions or children, in the order of the server.
+pub fn tree(table: pg_sys::Oid) {
+    self::table(table);
+    super::relation::descendants(table)
+        .into_iter()
+        .for_each(self::table);
+}
+
 /// Locks a table against all schema changes; the way REPLICA IDENTITY itself does.
 pub fn table(relation: pg_sys::Oid) {
     // SAFETY: takes a lock that the end of the transaction releases.

@@ -1,6 +1,7 @@
 //! Everything that touches the server's memory: each `unsafe` of the extension is in here, behind safe functions.
 #![allow(unsafe_code)]
 
+pub mod access;
 pub mod compat;
 pub mod deparse;
 pub mod entry;

@@ -45,6 +45,14 @@ pub fn schema_of_relation(id: pg_sys::Oid) -> Option<String> {
     schema_name(unsafe { pg_sys::get_rel_namespace(id) })
 }
 
+/// The schema and name of a relation as messages show it, whatever became of it.
+pub fn shown(id: pg_sys::Oid) -> (String, String) {
+    (
+        schema_of_relation(id).unwrap_or_default(),
+        relation_name(id).unwrap_or_else(|| id.to_u32().to_string()),
+    )
+}
+
 /// The extension's id, or the invalid one.
 pub fn extension_id(name: &CStr) -> pg_sys::Oid {
     // SAFETY: looks up the catalog.

@@ -62,7 +62,14 @@ pub enum Action {
     /// ATTACH PARTITION.
     Attach(pg_sys::Oid),
     /// DETACH PARTITION.
-    Detach(pg_sys::Oid),
+    Detach {
+        /// The partition.
+        partition: pg_sys::Oid,
+        /// CONCURRENTLY, which commits in between.
+        concurrently: bool,
+    },
+    /// DETACH PARTITION … FINALIZE.
+    FinishDetach,
     /// What leaves every shape as it is.
     Harmless,
     /// What only the effect can tell.
@@ -78,6 +85,17 @@ pub enum Statement {
         relation: pg_sys::Oid,
         /// Its subcommands.
         actions: Vec<Action>,
+    },
+    /// CREATE TABLE … PARTITION OF.
+    CreatePartition {
+        /// The partitioned table.
+        parent: pg_sys::Oid,
+        /// The schema that the partition will be in.
+        schema: String,
+        /// The partition's name.
+        name: String,
+        /// Whether it is not UNLOGGED.
+        is_logged: bool,
     },
     /// CREATE INDEX.
     CreateIndex {
@@ -165,6 +183,7 @@ impl Statement {
         let read = unsafe {
             match (*tree).type_ {
                 T_AlterTableStmt => alter_table(tree.cast()),
+                T_CreateStmt => create_partition(tree.cast()),
                 T_IndexStmt => {
                     let statement: *mut pg_sys::IndexStmt = tree.cast();
                     relation((*statement).relation).map(|relation| Statement::CreateIndex {
@@ -213,6 +232,27 @@ impl Statement {
             }
         };
         read.unwrap_or(Statement::Other)
+    }
+}
+
+unsafe fn create_partition(statement: *mut pg_sys::CreateStmt) -> Option<Statement> {
+    // SAFETY: the caller passes a node of that type; nothing is locked.
+    unsafe {
+        if (*statement).partbound.is_null() {
+            return None;
+        }
+        let name = (*statement).relation;
+        let parent = relation(items((*statement).inhRelations).next()?)?;
+        let schema = match text((*name).schemaname) {
+            Some(schema) => schema,
+            None => super::names::schema_name(pg_sys::RangeVarGetCreationNamespace(name))?,
+        };
+        Some(Statement::CreatePartition {
+            parent,
+            schema,
+            name: text((*name).relname)?,
+            is_logged: (*name).relpersistence as u8 != b'u',
+        })
     }
 }
 
@@ -265,7 +305,15 @@ unsafe fn action(command: *mut pg_sys::AlterTableCmd) -> Action {
                 Action::ReplicaIdentity((*identity).identity_type as u8)
             }
             AT_AttachPartition => partition().map_or(Action::Other, Action::Attach),
-            AT_DetachPartition => partition().map_or(Action::Other, Action::Detach),
+            AT_DetachPartition => {
+                let detach: *mut pg_sys::PartitionCmd = (*command).def.cast();
+                let concurrently = (*detach).concurrent;
+                partition().map_or(Action::Other, |partition| Action::Detach {
+                    partition,
+                    concurrently,
+                })
+            }
+            AT_DetachPartitionFinalize => Action::FinishDetach,
             AT_SetStatistics
             | AT_SetOptions
             | AT_ResetOptions
@@ -293,8 +341,7 @@ unsafe fn action(command: *mut pg_sys::AlterTableCmd) -> Action {
             | AT_EnableRowSecurity
             | AT_DisableRowSecurity
             | AT_ForceRowSecurity
-            | AT_NoForceRowSecurity
-            | AT_DetachPartitionFinalize => Action::Harmless,
+            | AT_NoForceRowSecurity => Action::Harmless,
             _ => Action::Other,
         }
     }

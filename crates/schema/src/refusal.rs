@@ -470,6 +470,47 @@ pub fn partition_with_rows(table: &Table, schema: &str, name: &str, action: &str
     }
 }
 
+/// REPLICA IDENTITY of a partition that says less than that of the table.
+pub fn weaken_identity_of_partition(table: &Table, schema: &str, name: &str) -> Refusal {
+    Refusal::of_table(
+        table,
+        &format!(
+            "weaken the replica identity of partition {} of",
+            shown(schema, name)
+        ),
+        "Rows of a partition travel with its own replica identity, and replicas find rows by the primary key.",
+        format!(
+            "DEFAULT and FULL both have the primary key: ALTER TABLE {} REPLICA IDENTITY DEFAULT;",
+            qualified(schema, name)
+        ),
+    )
+}
+
+/// A partition that is unlogged when it joins the table, or becomes so.
+pub fn unlogged_partition(table: &Table, schema: &str, name: &str, joins: bool) -> Refusal {
+    let partition = shown(schema, name);
+    let (action, hint) = if joins {
+        (
+            format!("add unlogged partition {partition} to"),
+            format!(
+                "Create it without UNLOGGED, or first: ALTER TABLE {} SET LOGGED;",
+                qualified(schema, name)
+            ),
+        )
+    } else {
+        (
+            format!("set UNLOGGED on partition {partition} of"),
+            "Leave it LOGGED, or detach it while it is empty.".to_owned(),
+        )
+    };
+    Refusal::of_table(
+        table,
+        &action,
+        "Changes of rows in an unlogged partition are in no stream, so replicas would not hear of them.",
+        hint,
+    )
+}
+
 /// ALTER, RENAME or DROP of the publication while tables are electrified.
 pub fn change_publication(name: &str, action: &str) -> Refusal {
     Refusal {
