@@ -134,6 +134,20 @@ pub mod catalog {
         pub const REFERENCED_COLUMNS: u32 = 20 + KEY_SHIFT;
     }
 
+    /// Columns of `pg_collation` that have other names in other versions, or are not in all.
+    pub mod collation {
+        /// `colliculocale`, `colllocale` since 17.
+        pub const LOCALE: u32 = 10;
+        /// `collicurules`, since 16.
+        pub const RULES: Option<u32> = if cfg!(pre_pg16) { None } else { Some(11) };
+    }
+
+    /// Columns of `pg_range`.
+    pub mod range {
+        /// `rngcollation`.
+        pub const COLLATION: u32 = 4;
+    }
+
     /// Columns of `pg_attrdef`.
     pub mod default {
         /// `oid`.

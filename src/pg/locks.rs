@@ -36,9 +36,8 @@ pub fn type_labels(id: pg_sys::Oid) {
 pub fn as_truncate(tables: &[pg_sys::Oid]) {
     for &table in tables {
         // SAFETY: looks up the catalog.
-        let allowed = unsafe {
-            pg_sys::pg_class_aclcheck(table, pg_sys::GetUserId(), pg_sys::ACL_TRUNCATE.into())
-        };
+        let allowed =
+            unsafe { pg_sys::pg_class_aclcheck(table, pg_sys::GetUserId(), pg_sys::ACL_TRUNCATE) };
         if allowed != pg_sys::AclResult::ACLCHECK_OK {
             return;
         }

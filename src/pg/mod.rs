@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 pub mod access;
+pub mod collation;
 pub mod compat;
 pub mod deparse;
 pub mod entry;
