@@ -15,6 +15,7 @@ use crate::pg::{names, relation, session, touched, types};
 use crate::watch::Watch;
 use crate::{catalog, settings, store};
 
+mod extensions;
 pub mod partitions;
 
 /// Refuses the statement if its parse tree shows that it must be.
@@ -80,6 +81,8 @@ pub fn refuse(statement: &Statement, watch: &Watch) -> Result<(), Error> {
             Ok(())
         }
         Statement::Truncate(relations) => partitions::truncate(relations, watch),
+        Statement::MoveExtension(name) => extensions::stay(|found, _| found == name),
+        Statement::RenameSchema(name) => extensions::stay(|_, schema| schema == name),
         Statement::CreatePartition { .. } => partitions::create(statement, watch),
         Statement::ChangeType(id, action) if watch.uses(*id) => match store::types::get(*id)? {
             Some((recorded, _)) => {

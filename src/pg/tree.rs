@@ -153,6 +153,8 @@ pub enum Statement {
     ChangePublications(&'static str, Vec<String>),
     /// RENAME of a schema.
     RenameSchema(String),
+    /// SET SCHEMA of an extension.
+    MoveExtension(String),
     /// DROP EXTENSION, with the names.
     DropExtensions(Vec<String>),
     /// Anything else.
@@ -464,6 +466,10 @@ unsafe fn set_schema(statement: *mut pg_sys::AlterObjectSchemaStmt) -> Option<St
             OBJECT_TYPE | OBJECT_DOMAIN => {
                 let id = type_id((*statement).object.cast())?;
                 Some(Statement::ChangeType(id, "change the schema of"))
+            }
+            OBJECT_EXTENSION => {
+                let name: *mut pg_sys::String = (*statement).object.cast();
+                text((*name).sval).map(Statement::MoveExtension)
             }
             _ => None,
         }
