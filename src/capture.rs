@@ -22,6 +22,10 @@ pub mod types;
 /// other migrations now, before it locks the table: else rows of the table would have to wait with it, and two that
 /// lock tables first could wait for each other.
 pub fn command_starts(statement: &Statement) -> Result<(), Error> {
+    // The server renames a schema under the feet of `electric.enable`, whose locks are on the tables in it.
+    if matches!(statement, Statement::RenameSchema(_)) {
+        locks::migrations();
+    }
     let watch = watch::current()?;
     precheck::refuse(statement, &watch)?;
     if watch.is_empty() {
