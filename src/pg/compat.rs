@@ -42,6 +42,9 @@ pub fn owns_relation(relation: pg_sys::Oid, role: pg_sys::Oid) -> bool {
     }
 }
 
+/// The privilege TRUNCATE, whose type grew in 16.
+pub const MAY_TRUNCATE: pg_sys::AclMode = pg_sys::ACL_TRUNCATE as pg_sys::AclMode;
+
 /// The attribute of that number, from 1.
 ///
 /// # Safety

@@ -2,6 +2,8 @@
 
 use pgrx::pg_sys;
 
+use super::compat;
+
 /// Waits until no other transaction migrates, and keeps others out until this one ends.
 ///
 /// The lock is on the extension as an object: no ordinary role can take it by itself, `lock_timeout` and deadlock
@@ -37,7 +39,7 @@ pub fn as_truncate(tables: &[pg_sys::Oid]) {
     for &table in tables {
         // SAFETY: looks up the catalog.
         let allowed =
-            unsafe { pg_sys::pg_class_aclcheck(table, pg_sys::GetUserId(), pg_sys::ACL_TRUNCATE) };
+            unsafe { pg_sys::pg_class_aclcheck(table, pg_sys::GetUserId(), compat::MAY_TRUNCATE) };
         if allowed != pg_sys::AclResult::ACLCHECK_OK {
             return;
         }
