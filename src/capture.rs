@@ -8,10 +8,11 @@ use crate::error::Error;
 use crate::pg::event::Event;
 use crate::pg::touched::Touched;
 use crate::pg::tree::{Action, Statement};
-use crate::pg::{locks, names, relation, session, spi, touched};
+use crate::pg::{locks, touched};
 use crate::precheck;
 use crate::watch::{self, Watch};
 
+mod partitions;
 pub mod record;
 mod replace;
 pub mod tables;
@@ -21,11 +22,19 @@ pub mod types;
 /// other migrations now, before it locks the table: else rows of the table would have to wait with it, and two that
 /// lock tables first could wait for each other.
 pub fn command_starts(statement: &Statement) -> Result<(), Error> {
-    let watch = watch::current()?;
-    precheck::refuse(statement, &watch)?;
-    if !watch.is_empty() && migrates(statement, &watch) {
+    // The server renames a schema under the feet of `electric.enable`, whose locks are on the tables in it.
+    if matches!(statement, Statement::RenameSchema(_)) {
         locks::migrations();
     }
+    let watch = watch::current()?;
+    precheck::refuse(statement, &watch)?;
+    if watch.is_empty() {
+        return Ok(());
+    }
+    if migrates(statement, &watch) || precheck::partitions::migrates(statement, &watch) {
+        locks::migrations();
+    }
+    precheck::partitions::lock(statement, &watch);
     Ok(())
 }
 
@@ -38,7 +47,10 @@ fn migrates(statement: &Statement, watch: &Watch) -> bool {
                 && actions.iter().any(|action| {
                     !matches!(
                         action,
-                        Action::Harmless | Action::Attach(_) | Action::Detach(_)
+                        Action::Harmless
+                            | Action::Attach(_)
+                            | Action::Detach { .. }
+                            | Action::FinishDetach
                     )
                 })
         }
@@ -74,23 +86,30 @@ pub fn command_ended(event: Option<Event>) -> Result<(), Error> {
     if event.as_ref().is_some_and(Event::cascades) {
         types = watch.with_all_domains(types);
     }
-    match event.map(|event| event.statement()) {
+    let statement = event.map(|event| event.statement());
+    match &statement {
         // Where the first command of a backend loads the library, nothing could be kept over the commits inside it.
         Some(Statement::CreateIndex {
             relation,
             concurrently: true,
             ..
-        }) => touched.relations.push(relation),
-        Some(Statement::ChangeType(id, _) | Statement::AlterDomain(id, _)) if watch.uses(id) => {
-            types.push(id)
+        }) => touched.relations.push(*relation),
+        Some(Statement::ChangeType(id, _) | Statement::AlterDomain(id, _)) if watch.uses(*id) => {
+            types.push(*id)
         }
         _ => {}
     }
-    changed(&touched, types, &watch)
+    let roots = partitions::replaced(&touched, statement.as_ref(), &watch)?;
+    changed(&touched, types, roots, &watch)
 }
 
-fn changed(touched: &Touched, types: Vec<pg_sys::Oid>, watch: &Watch) -> Result<(), Error> {
-    let mut replaced = BTreeSet::new();
+fn changed(
+    touched: &Touched,
+    types: Vec<pg_sys::Oid>,
+    roots: Vec<pg_sys::Oid>,
+    watch: &Watch,
+) -> Result<(), Error> {
+    let mut replaced: BTreeSet<u32> = roots.into_iter().map(|id| id.to_u32()).collect();
     for id in types {
         replaced.extend(self::types::touched(id, watch)?);
     }
@@ -105,28 +124,7 @@ fn changed(touched: &Touched, types: Vec<pg_sys::Oid>, watch: &Watch) -> Result<
         tables::replaced(pg_sys::Oid::from(id), watch)?;
     }
     for id in watch.touched_partitions(touched) {
-        partition_touched(id)?;
+        partitions::identify(id)?;
     }
     Ok(())
-}
-
-/// The rows of a partition travel with its own replica identity: it gets that of the electrified root.
-fn partition_touched(id: pg_sys::Oid) -> Result<(), Error> {
-    let identity = |id| relation::class(id).map(|class| class.replica_identity);
-    let root = relation::root_of_partition(id).and_then(identity);
-    if root != Some(b'f') || identity(id) == root {
-        return Ok(());
-    }
-    let (schema, name) = shown(id);
-    let table = electric_schema::names::qualified_quoted(&schema, &name);
-    let _elevated = session::elevate();
-    crate::api::working(|| spi::run(&format!("ALTER TABLE ONLY {table} REPLICA IDENTITY FULL")))
-}
-
-/// The name of a relation as messages show it, whatever became of it.
-pub fn shown(id: pg_sys::Oid) -> (String, String) {
-    (
-        names::schema_of_relation(id).unwrap_or_default(),
-        names::relation_name(id).unwrap_or_else(|| id.to_u32().to_string()),
-    )
 }

@@ -6,8 +6,8 @@ use electric_schema::dialect::types::sqlite_type;
 use electric_schema::diff::NewColumn;
 use electric_schema::identity::Ids;
 use electric_schema::model::{
-    Action, Column, ColumnType, Constraint, Extension, ForeignKey, Identity, Index, References,
-    SqliteType, Table,
+    Action, Column, ColumnType, Constraint, ForeignKey, Identity, Index, References, SqliteType,
+    Table,
 };
 use electric_schema::names;
 use pgrx::pg_sys;
@@ -15,14 +15,14 @@ use pgrx::pg_sys;
 use crate::pg::compat::catalog as c;
 use crate::pg::heap::{self, Key, Row};
 use crate::pg::relation::{self, Class};
-use crate::pg::{deparse, expression, names as server, session, types};
+use crate::pg::{collation, deparse, expression, names as server, session, types};
 
 mod definition;
 mod uses;
 
 use definition::custom_types;
 pub use definition::{type_definition, type_identity};
-use uses::Uses;
+use uses::{Needs, Uses};
 
 /// A table as the catalog has it.
 pub struct Actual {
@@ -104,7 +104,7 @@ struct Reader {
     schema: String,
     own: Vec<pg_sys::Oid>,
     names: BTreeMap<i16, String>,
-    extensions: BTreeMap<String, String>,
+    needs: Needs,
 }
 
 /// A row of `pg_attribute`.
@@ -154,7 +154,7 @@ impl Reader {
             class,
             own: vec![id],
             names: BTreeMap::new(),
-            extensions: BTreeMap::new(),
+            needs: Needs::default(),
         })
     }
 
@@ -200,6 +200,7 @@ impl Reader {
             exclusions: Vec::new(),
             primary_key_constraint: None,
             extensions: Vec::new(),
+            collations: Vec::new(),
         };
         let mut referenced = BTreeMap::new();
         for row in &constraints {
@@ -233,14 +234,8 @@ impl Reader {
         }
         table.foreign_keys.sort_by(|a, b| a.name.cmp(&b.name));
         table.indexes.sort_by(|a, b| a.name.cmp(&b.name));
-        table.extensions = self
-            .extensions
-            .iter()
-            .map(|(name, schema)| Extension {
-                name: name.clone(),
-                schema: schema.clone(),
-            })
-            .collect();
+        table.extensions = self.needs.extensions();
+        table.collations = self.needs.collations();
         Some(Actual {
             numbers: attributes
                 .iter()
@@ -321,6 +316,7 @@ impl Reader {
 
     fn column(&mut self, attribute: &Attribute, default: Option<DefaultRow>) -> Option<Column> {
         let data_type = types::column_type(attribute.type_id, attribute.modifier, attribute.dims)?;
+        self.needs.collation(attribute.collation, attribute.type_id);
         let mut column = Column {
             name: attribute.name.clone(),
             sqlite_type: sqlite_type(&data_type).unwrap_or(SqliteType::Text),
@@ -332,7 +328,7 @@ impl Reader {
                 b'd' => Some(Identity::ByDefault),
                 _ => None,
             },
-            collation: types::own_collation(attribute.collation, attribute.type_id),
+            collation: collation::own(attribute.collation, attribute.type_id),
             default_value: None,
             default_is_local: false,
             sequence: None,
@@ -393,11 +389,11 @@ impl Reader {
         column.default_value = row.constant;
         column.default_is_local = uses.is_local;
         if !uses.is_local {
-            self.extensions.extend(uses.extensions);
             column.sequence = uses.sequence.and_then(|sequence| {
                 relation::sequence(sequence, owned.is_some_and(|(id, _)| id == sequence))
             });
         }
+        self.needs.add(uses);
     }
 
     fn constraints(&self) -> Vec<ConstraintRow> {
@@ -432,18 +428,14 @@ impl Reader {
         let mut uses = Uses::of(c::CONSTRAINTS, row.id, &self.own);
         if matches!(row.kind, b'p' | b'u' | b'x') {
             let index = Uses::of(pg_sys::RelationRelationId, row.index, &self.own);
-            uses.is_local |= index.is_local;
-            uses.extensions.extend(index.extensions);
-        }
-        if !uses.is_local {
-            self.extensions.extend(uses.extensions);
+            uses = uses.and(index);
         }
         Some(Constraint {
             name: row.name.clone(),
             columns: self.column_names(&row.columns),
             definition: deparse::constraint(row.id)?,
             validated: row.validated,
-            is_local: uses.is_local,
+            is_local: self.needs.add(uses),
         })
     }
 
@@ -516,9 +508,6 @@ impl Reader {
     fn index(&mut self, row: &IndexRow) -> Option<Index> {
         let name = server::relation_name(row.id)?;
         let uses = Uses::of(pg_sys::RelationRelationId, row.id, &self.own);
-        if !uses.is_local {
-            self.extensions.extend(uses.extensions);
-        }
         let keys = (0..row.keys)
             .map(|i| {
                 let key = deparse::index_key(row.id, i32::from(i) + 1)?;
@@ -536,7 +525,7 @@ impl Reader {
             predicate: row.predicate.clone(),
             options: relation::storage_options(row.id),
             definition,
-            is_local: uses.is_local,
+            is_local: self.needs.add(uses),
             sqlite_name: None,
             name,
         })

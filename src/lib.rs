@@ -46,6 +46,7 @@ extension_sql_file!(
 pub extern "C-unwind" fn _PG_init() {
     settings::init();
     pg::hook::init();
+    pg::access::init();
     pg::touched::init();
     pg::xact::init();
 }

@@ -15,8 +15,8 @@ use crate::pg::condition::{self, Problem};
 use crate::pg::entry::{notice, warning};
 use crate::pg::heap::Seen;
 use crate::pg::{compat, locks, names, relation, session, types};
+use crate::store;
 use crate::store::permissions as rows;
-use crate::{capture, store};
 
 /// Who is granted something, or what is assigned: a role, perhaps about a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,7 +51,7 @@ struct Target {
 fn target(id: pg_sys::Oid) -> Result<Target, Error> {
     session::prevent_if_read_only(c"ELECTRIC");
     locks::migrations();
-    let (schema, name) = capture::shown(id);
+    let (schema, name) = names::shown(id);
     if relation::class(id).is_none() {
         return Err(Error::new(
             SqlState::UndefinedTable,
@@ -79,7 +79,7 @@ fn shape_of(id: pg_sys::Oid) -> Result<Table, Error> {
     if let Some(table) = store::shapes::shape(id)? {
         return Ok(table);
     }
-    let (schema, name) = capture::shown(id);
+    let (schema, name) = names::shown(id);
     Err(Error::new(
         SqlState::ObjectNotInPrerequisiteState,
         format!(
@@ -170,7 +170,7 @@ pub fn revoke(wanted: &[Wanted], tables: &[pg_sys::Oid], roles: &[Role]) -> Resu
             if let Some(columns) = columns {
                 rules::check_columns(table, columns).map_err(|fault| of_fault(fault, table))?;
             }
-            let scope = role.scope.map(capture::shown);
+            let scope = role.scope.map(names::shown);
             let revoked = Grant {
                 table_schema: table.schema.clone(),
                 table_name: table.name.clone(),
@@ -264,7 +264,7 @@ pub fn assign(
 pub fn unassign(assigned: &Assigned<'_>) -> Result<(), Error> {
     let Target { table, .. } = target(assigned.table)?;
     rules::check_columns(&table, &assigned.columns()).map_err(|fault| of_fault(fault, &table))?;
-    let gone = assignment(&table, assigned, assigned.scope.map(capture::shown));
+    let gone = assignment(&table, assigned, assigned.scope.map(names::shown));
     let mut after: Vec<Assignment> = rows::of_table(&table.schema, &table.name, Seen::Now)?;
     let before = after.len();
     after.retain(|old| !old.is_for_the_same(&gone));

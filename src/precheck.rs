@@ -11,11 +11,13 @@ use pgrx::pg_sys;
 
 use crate::error::Error;
 use crate::pg::tree::{Action, AddedColumn, DomainChange, Statement};
-use crate::pg::{names, relation, session, touched, types};
+use crate::pg::{relation, session, touched, types};
 use crate::watch::Watch;
 use crate::{catalog, permissions, settings, store};
 
+mod extensions;
 mod own;
+pub mod partitions;
 mod permission;
 
 /// Refuses the statement if its parse tree shows that it must be. What the caller may not do is left to Postgres, whose
@@ -41,7 +43,7 @@ fn judge(statement: &Statement, watch: &Watch) -> Result<(), Error> {
             if let Some(table) = electrified(*relation, watch)? {
                 alter(&table, actions, policy)?;
             }
-            partitions(*relation, actions, watch)
+            partitions::alter(*relation, actions, watch)
         }
         Statement::CreateIndex {
             relation,
@@ -92,24 +94,14 @@ fn judge(statement: &Statement, watch: &Watch) -> Result<(), Error> {
                 if let Some(table) = electrified(id, watch)? {
                     return Err(refusal::drop_table(&table).into());
                 }
-                rows_of_partition(id, watch, "drop")?;
+                partitions::rows(id, watch, "drop")?;
             }
             Ok(())
         }
-        Statement::Truncate(relations) => {
-            let roots: Vec<pg_sys::Oid> = relations
-                .iter()
-                .copied()
-                .filter(|id| watch.has(*id))
-                .collect();
-            for &id in relations {
-                // A partition that goes with its root is truncated on replicas too.
-                if relation::root_of_partition(id).is_some_and(|root| !roots.contains(&root)) {
-                    rows_of_partition(id, watch, "truncate")?;
-                }
-            }
-            Ok(())
-        }
+        Statement::Truncate(relations) => partitions::truncate(relations, watch),
+        Statement::MoveExtension(name) => extensions::stay(|found, _| found == name),
+        Statement::RenameSchema(name) => extensions::stay(|_, schema| schema == name),
+        Statement::CreatePartition { .. } => partitions::create(statement, watch),
         Statement::ChangeType(id, action) if watch.uses(*id) => match store::types::get(*id)? {
             Some((recorded, _)) => {
                 let (schema, name) = (&recorded.schema, &recorded.name);
@@ -299,49 +291,16 @@ fn add_column(table: &Table, column: &AddedColumn) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Rows that come or go with a partition are in no stream.
-fn partitions(relation: pg_sys::Oid, actions: &[Action], watch: &Watch) -> Result<(), Error> {
-    for action in actions {
-        match action {
-            Action::Detach(partition) => rows_of_partition(*partition, watch, "detach")?,
-            Action::Attach(partition) => {
-                if let Some(table) = electrified(*partition, watch)? {
-                    return Err(refusal::change_parents(&table).into());
-                }
-                let root = relation::root_of_partition(relation).unwrap_or(relation);
-                if watch.has(root) && relation::has_rows(*partition) {
-                    return Err(holds_rows(root, *partition, "attach")?);
-                }
-            }
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-fn rows_of_partition(id: pg_sys::Oid, watch: &Watch, action: &str) -> Result<(), Error> {
-    match relation::root_of_partition(id) {
-        Some(root) if watch.has(root) && relation::has_rows(id) => {
-            Err(holds_rows(root, id, action)?)
-        }
-        _ => Ok(()),
-    }
-}
-
-fn holds_rows(root: pg_sys::Oid, partition: pg_sys::Oid, action: &str) -> Result<Error, Error> {
-    let name = names::relation_name(partition).unwrap_or_default();
-    let schema = names::schema_of_relation(partition).unwrap_or_default();
-    Ok(match store::shapes::shape(root)? {
-        Some(table) => refusal::partition_with_rows(&table, &schema, &name, action).into(),
-        None => Error::internal("a partitioned table is electrified and not recorded"),
-    })
-}
-
 /// A table is about to be rewritten. Values of a column that USING computes may change although no shape shows it; what
 /// any other change of a type does, its effect shows.
-pub fn rewrite(table: pg_sys::Oid, column_types: bool, watch: &Watch) -> Result<(), Error> {
+pub fn rewrite(table: pg_sys::Oid, reason: i32, watch: &Watch) -> Result<(), Error> {
+    let has = |flag: u32| reason & flag as i32 != 0;
     let root = relation::root_of_partition(table).unwrap_or(table);
-    if !column_types || !touched::computes_values() || !watch.has(root) {
+    if has(pg_sys::AT_REWRITE_ALTER_PERSISTENCE) && root != table && watch.has(root) {
+        touched::moves(root, table, touched::How::Logged);
+    }
+    let computes = has(pg_sys::AT_REWRITE_COLUMN_REWRITE) && touched::computes_values();
+    if !computes || !watch.has(root) {
         return Ok(());
     }
     if settings::effective_policy().1 {

@@ -15,6 +15,7 @@ use crate::store;
 #[derive(Default)]
 pub struct Watch {
     tables: HashSet<u32>,
+    partitioned: Rc<[pg_sys::Oid]>,
     types: Vec<WatchedType>,
 }
 
@@ -53,11 +54,12 @@ pub fn current() -> Result<Rc<Watch>, Error> {
     let watch = if list == pg_sys::Oid::INVALID {
         Watch::default()
     } else {
+        let tables = store::shapes::ids();
+        let is_partitioned =
+            |id: &pg_sys::Oid| relation::class(*id).is_some_and(|class| class.kind == b'p');
         Watch {
-            tables: store::shapes::ids()
-                .into_iter()
-                .map(|id| id.to_u32())
-                .collect(),
+            partitioned: tables.iter().copied().filter(is_partitioned).collect(),
+            tables: tables.into_iter().map(|id| id.to_u32()).collect(),
             types: store::types::ids()?
                 .into_iter()
                 .filter_map(WatchedType::of)
@@ -85,6 +87,25 @@ impl Watch {
     /// Whether the table is electrified.
     pub fn has(&self, table: pg_sys::Oid) -> bool {
         self.tables.contains(&table.to_u32())
+    }
+
+    /// The electrified tables that are partitioned.
+    pub fn partitioned(&self) -> Rc<[pg_sys::Oid]> {
+        self.partitioned.clone()
+    }
+
+    /// The electrified root of the tree that a partition is in.
+    pub fn root_of(&self, partition: pg_sys::Oid) -> Option<pg_sys::Oid> {
+        if self.partitioned.is_empty() {
+            return None;
+        }
+        relation::root_of_partition(partition).filter(|root| self.has(*root))
+    }
+
+    /// The electrified root of the tree of partitions that a table is the root of, or in.
+    pub fn root_or_self(&self, table: pg_sys::Oid) -> Option<pg_sys::Oid> {
+        let is_root = self.partitioned.contains(&table);
+        is_root.then_some(table).or_else(|| self.root_of(table))
     }
 
     /// Whether the relation is an electrified table or an index of one.
@@ -132,8 +153,7 @@ impl Watch {
 
     /// The partitions of electrified tables among what was touched.
     pub fn touched_partitions(&self, touched: &Touched) -> Vec<pg_sys::Oid> {
-        let of_ours =
-            |id: &pg_sys::Oid| relation::root_of_partition(*id).is_some_and(|root| self.has(root));
+        let of_ours = |id: &pg_sys::Oid| self.root_of(*id).is_some();
         touched.relations.iter().copied().filter(of_ours).collect()
     }
 

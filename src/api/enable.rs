@@ -94,7 +94,7 @@ pub fn enable(ids: &[pg_sys::Oid]) -> Result<(), Error> {
     for &id in ids {
         checks::may_be_electrified(id)?;
         if watch.has(id) {
-            let (schema, name) = capture::shown(id);
+            let (schema, name) = names::shown(id);
             notice(&format!(
                 "table {} is already electrified",
                 refusal::shown(&schema, &name)
@@ -109,12 +109,16 @@ pub fn enable(ids: &[pg_sys::Oid]) -> Result<(), Error> {
     checks::encoding()?;
     locks::migrations();
     for &id in &wanted {
-        locks::table(id);
+        match capture::tables::is_partitioned(id) {
+            true => locks::tree(id),
+            false => locks::table(id),
+        }
     }
     let mut candidates = Vec::new();
     for &id in &wanted {
         // It may have changed, or gone, while the lock was waited for.
         checks::may_be_electrified(id)?;
+        checks::partitions(id)?;
         let actual = catalog::table(id)
             .ok_or_else(|| Error::internal("a table vanished while it was electrified"))?;
         candidates.push(Candidate { id, actual });
@@ -219,7 +223,7 @@ fn set_replica_identity(id: pg_sys::Oid, name: &str, key: Option<&str>) -> Resul
     };
     let mut tables = vec![(id, name.to_owned())];
     for partition in relation::descendants(id) {
-        let (schema, name) = capture::shown(partition);
+        let (schema, name) = names::shown(partition);
         tables.push((partition, qualified_quoted(&schema, &name)));
     }
     for (id, name) in tables {
@@ -241,7 +245,7 @@ fn disable(id: pg_sys::Oid, together: &[pg_sys::Oid]) -> Result<(), Error> {
     if relation::class(id).is_none() {
         return Err(checks::no_such_table(id));
     }
-    let (schema, name) = capture::shown(id);
+    let (schema, name) = names::shown(id);
     let shown = refusal::shown(&schema, &name);
     if !compat::owns(pg_sys::RelationRelationId, id, session::user()) {
         return Err(checks::not_owner(&schema, &name));
@@ -261,7 +265,7 @@ fn disable(id: pg_sys::Oid, together: &[pg_sys::Oid]) -> Result<(), Error> {
         .into_iter()
         .filter(|(other, _)| !together.contains(other) && watch.has(*other))
         .map(|(other, key)| {
-            let (schema, name) = capture::shown(other);
+            let (schema, name) = names::shown(other);
             format!(
                 "Foreign key \"{key}\" of electrified table {}",
                 refusal::shown(&schema, &name)

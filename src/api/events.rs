@@ -1,7 +1,5 @@
 //! The trigger functions: capture, and the protection of history.
 
-use pgrx::pg_sys;
-
 use crate::error::{Error, SqlState};
 use crate::pg::entry::{self, Call, Datum, void};
 use crate::pg::tree::Statement;
@@ -18,7 +16,7 @@ pub fn idle() -> bool {
 pub fn utility_starts(statement: &Statement) -> Result<Datum, Error> {
     if !idle() {
         capture::command_starts(statement)?;
-        touched::command_starts(false, false);
+        touched::command_starts(false, false, watch::current()?.partitioned());
     }
     Ok(void())
 }
@@ -45,24 +43,26 @@ pub fn on_command_start(call: &Call) -> Result<Datum, Error> {
         capture::command_starts(&statement)?;
     }
     let computes_values = statement.computes_values();
-    let Statement::DropExtensions(names) = statement else {
-        touched::command_starts(ours, computes_values);
-        return Ok(void());
+    let starts = || {
+        touched::command_starts(ours, computes_values, watch::current()?.partitioned());
+        Ok(void())
+    };
+    let Statement::DropExtensions(names) = &statement else {
+        return starts();
     };
     // Where the extension itself goes, its trigger for the end of the command goes with it.
     if !names.iter().any(|name| name == "electric") {
-        touched::command_starts(ours, computes_values);
-    } else {
-        let publication = settings::publication();
-        if names::publication_id(&publication) != pgrx::pg_sys::Oid::INVALID {
-            entry::notice_with_hint(
-                &format!("publication \"{publication}\" is not dropped with the extension"),
-                &format!(
-                    "To remove it too: DROP PUBLICATION {};",
-                    electric_schema::names::quote_ident_if_needed(&publication)
-                ),
-            );
-        }
+        return starts();
+    }
+    let publication = settings::publication();
+    if names::publication_id(&publication) != pgrx::pg_sys::Oid::INVALID {
+        entry::notice_with_hint(
+            &format!("publication \"{publication}\" is not dropped with the extension"),
+            &format!(
+                "To remove it too: DROP PUBLICATION {};",
+                electric_schema::names::quote_ident_if_needed(&publication)
+            ),
+        );
     }
     Ok(void())
 }
@@ -77,12 +77,11 @@ pub fn on_command_end(call: &Call) -> Result<Datum, Error> {
 
 /// `table_rewrite`: rows of an electrified table must not get other values unheard.
 pub fn on_table_rewrite(_call: &Call) -> Result<Datum, Error> {
-    const COLUMN_REWRITE: i32 = pg_sys::AT_REWRITE_COLUMN_REWRITE as i32;
     if !idle()
         && !super::at_work()
         && let Some((table, reason)) = event::rewritten()
     {
-        precheck::rewrite(table, reason & COLUMN_REWRITE != 0, &*watch::current()?)?;
+        precheck::rewrite(table, reason, &*watch::current()?)?;
     }
     Ok(void())
 }

@@ -116,6 +116,9 @@ pub fn touched(id: pg_sys::Oid, watch: &Watch) -> Result<(), Error> {
     for type_id in &actual.types {
         types::use_type(*type_id)?;
     }
+    // The changes may need what the table did not need before.
+    table.extensions.clone_from(&actual.table.extensions);
+    table.collations.clone_from(&actual.table.collations);
     for change in changes {
         let change = settle(change, id, &table, &actual, watch)?;
         diff::apply(&mut table, &change);

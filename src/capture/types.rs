@@ -115,7 +115,7 @@ fn is_as_recorded(id: pg_sys::Oid) -> Result<bool, Error> {
         && if same_place && recorded.kind != TypeKind::Enum {
             identity == catalog::type_identity(id)
         } else {
-            actual.definition == recorded.definition
+            actual.definition == recorded.definition && actual.not_valid == recorded.not_valid
         })
 }
 

@@ -1,12 +1,10 @@
 //! Types that replicas must create: enums, domains and the user's ranges.
 
-use std::collections::BTreeMap;
-
-use electric_schema::model::{Extension, TypeDefinition, TypeKind};
+use electric_schema::model::{TypeDefinition, TypeKind};
 use electric_schema::names;
 use pgrx::pg_sys;
 
-use super::uses::Uses;
+use super::uses::{Needs, Uses};
 use crate::pg::compat::catalog as c;
 use crate::pg::{deparse, names as server, session, types};
 
@@ -14,32 +12,30 @@ use crate::pg::{deparse, names as server, session, types};
 pub fn type_definition(id: pg_sys::Oid) -> Option<TypeDefinition> {
     session::canonical(|| {
         let (schema, name, kind) = types::identity(id)?;
-        let mut extensions = BTreeMap::new();
-        let (kind, labels, definition) = match kind {
-            b'e' => (TypeKind::Enum, types::labels(id), None),
-            b'd' => (
-                TypeKind::Domain,
-                Vec::new(),
-                Some(domain(id, &schema, &name, &mut extensions)?),
-            ),
-            b'r' => (
-                TypeKind::Range,
-                Vec::new(),
-                Some(range(id, &schema, &name)?),
-            ),
-            _ => return None,
-        };
-        let extensions = extensions
-            .into_iter()
-            .map(|(name, schema)| Extension { name, schema });
-        Some(TypeDefinition {
+        let mut found = TypeDefinition {
             schema,
             name,
-            kind,
-            labels,
-            definition,
-            extensions: extensions.collect(),
-        })
+            kind: match kind {
+                b'e' => TypeKind::Enum,
+                b'd' => TypeKind::Domain,
+                b'r' => TypeKind::Range,
+                _ => return None,
+            },
+            labels: Vec::new(),
+            definition: None,
+            not_valid: Vec::new(),
+            extensions: Vec::new(),
+            collations: Vec::new(),
+        };
+        let mut needs = Needs::default();
+        match kind {
+            b'e' => found.labels = types::labels(id),
+            b'd' => domain(id, &mut found, &mut needs)?,
+            _ => range(id, &mut found, &mut needs)?,
+        }
+        found.extensions = needs.extensions();
+        found.collations = needs.collations();
+        Some(found)
     })
 }
 
@@ -64,42 +60,28 @@ pub fn type_identity(id: pg_sys::Oid) -> String {
     )
 }
 
-/// `CREATE DOMAIN …`. Checks and defaults that use what only this server has are left out. NOT VALID is said of the values
-/// that are there, and CREATE DOMAIN cannot say it: VALIDATE CONSTRAINT changes nothing for a replica.
-fn domain(
-    id: pg_sys::Oid,
-    schema: &str,
-    name: &str,
-    extensions: &mut BTreeMap<String, String>,
-) -> Option<String> {
+/// `CREATE DOMAIN …`. Checks and defaults that use what only this server has are left out.
+fn domain(id: pg_sys::Oid, found: &mut TypeDefinition, needs: &mut Needs) -> Option<()> {
     let facts = types::domain_facts(id)?;
     let base = types::column_type(facts.base, facts.modifier, facts.dims)?;
-    let mut text = format!(
-        "CREATE DOMAIN {} AS {}",
-        names::qualified_quoted(schema, name),
-        base.sql
-    );
+    let domain = names::qualified_quoted(&found.schema, &found.name);
+    let mut text = format!("CREATE DOMAIN {domain} AS {}", base.sql);
     if let Some(collation) = &facts.collation {
         text.push_str(&format!(" COLLATE {collation}"));
+        needs.collation(facts.collation_id, facts.base);
     }
     if let Some(extension) =
         server::extension_of(pg_sys::TypeRelationId, types::element_or_self(facts.base))
     {
-        extensions.insert(extension.name, extension.schema);
+        needs.extension(extension);
     }
     // What the base is made of comes before the domain; arrays count as their elements.
     let mut own = Vec::new();
     custom_types(facts.base, &mut own);
     own.extend([id, types::made_of(facts.base)]);
-    let mut local = |uses: Uses| {
-        if !uses.is_local {
-            extensions.extend(uses.extensions);
-        }
-        uses.is_local
-    };
     if let Some(default) = &facts.default {
         // A domain's default hangs on the type itself, together with its base type.
-        if !local(Uses::of(pg_sys::TypeRelationId, id, &own)) {
+        if !needs.add(Uses::of(pg_sys::TypeRelationId, id, &own)) {
             text.push_str(&format!(" DEFAULT {default}"));
         }
     }
@@ -107,35 +89,44 @@ fn domain(
         text.push_str(" NOT NULL");
     }
     for (constraint, name) in types::domain_constraints(id) {
-        if !local(Uses::of(c::CONSTRAINTS, constraint, &own)) {
-            let definition = deparse::constraint(constraint)?;
-            let definition = definition.strip_suffix(" NOT VALID").unwrap_or(&definition);
-            text.push_str(&format!(
-                " CONSTRAINT {} {definition}",
-                names::quote_ident(&name)
-            ));
+        if needs.add(Uses::of(c::CONSTRAINTS, constraint, &own)) {
+            continue;
+        }
+        let definition = deparse::constraint(constraint)?;
+        let constraint = format!("CONSTRAINT {} {definition}", names::quote_ident(&name));
+        if definition.ends_with(" NOT VALID") {
+            found
+                .not_valid
+                .push(format!("ALTER DOMAIN {domain} ADD {constraint}"));
+        } else {
+            text.push_str(&format!(" {constraint}"));
         }
     }
-    Some(text)
+    found.definition = Some(text);
+    Some(())
 }
 
 /// `CREATE TYPE … AS RANGE`. Operator classes and functions other than the defaults are the server's own affair.
-fn range(id: pg_sys::Oid, schema: &str, name: &str) -> Option<String> {
-    let subtype = types::column_type(types::range_subtype(id), -1, 0)?;
-    let multirange = types::multirange_of(id)
-        .and_then(types::identity)
-        .map(|(schema, name, _)| {
-            format!(
-                ", multirange_type_name = {}",
-                names::qualified_quoted(&schema, &name)
-            )
-        })
-        .unwrap_or_default();
-    Some(format!(
-        "CREATE TYPE {} AS RANGE (subtype = {}{multirange})",
-        names::qualified_quoted(schema, name),
-        subtype.sql
-    ))
+fn range(id: pg_sys::Oid, found: &mut TypeDefinition, needs: &mut Needs) -> Option<()> {
+    let subtype = types::range_subtype(id);
+    let mut options = vec![format!(
+        "subtype = {}",
+        types::column_type(subtype, -1, 0)?.sql
+    )];
+    if let (Some(collation), collation_id) = types::range_collation(id) {
+        options.push(format!("collation = {collation}"));
+        needs.collation(collation_id, subtype);
+    }
+    if let Some((schema, name, _)) = types::multirange_of(id).and_then(types::identity) {
+        let name = names::qualified_quoted(&schema, &name);
+        options.push(format!("multirange_type_name = {name}"));
+    }
+    found.definition = Some(format!(
+        "CREATE TYPE {} AS RANGE ({})",
+        names::qualified_quoted(&found.schema, &found.name),
+        options.join(", ")
+    ));
+    Some(())
 }
 
 /// Enums, domains and the user's ranges that a type is or is made of; those others need come first.

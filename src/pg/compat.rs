@@ -106,6 +106,9 @@ pub unsafe fn walk_raw_expression(
     }
 }
 
+/// The privilege TRUNCATE, whose type grew in 16.
+pub const MAY_TRUNCATE: pg_sys::AclMode = pg_sys::ACL_TRUNCATE as pg_sys::AclMode;
+
 /// The attribute of that number, from 1.
 ///
 /// # Safety
@@ -196,6 +199,20 @@ pub mod catalog {
         pub const COLUMNS: u32 = 19 + KEY_SHIFT;
         /// `confkey`.
         pub const REFERENCED_COLUMNS: u32 = 20 + KEY_SHIFT;
+    }
+
+    /// Columns of `pg_collation` that have other names in other versions, or are not in all.
+    pub mod collation {
+        /// `colliculocale`, `colllocale` since 17.
+        pub const LOCALE: u32 = 10;
+        /// `collicurules`, since 16.
+        pub const RULES: Option<u32> = if cfg!(pre_pg16) { None } else { Some(11) };
+    }
+
+    /// Columns of `pg_range`.
+    pub mod range {
+        /// `rngcollation`.
+        pub const COLLATION: u32 = 4;
     }
 
     /// Columns of `pg_attrdef`.

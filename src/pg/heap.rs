@@ -158,11 +158,15 @@ pub fn scan<T>(
     found
 }
 
-/// Whether the table itself holds a row that is visible now.
+/// Whether the table itself holds a row that is visible now. No lock is kept: two commands that look, and then
+/// want the table for themselves, would wait for each other.
 pub fn has_rows(relation: pg_sys::Oid) -> bool {
     // SAFETY: the snapshot is registered as long as the scan lasts; the slot is of the table's kind.
     unsafe {
-        let table = pg_sys::table_open(relation, pg_sys::AccessShareLock as i32);
+        let table = pg_sys::try_table_open(relation, pg_sys::AccessShareLock as i32);
+        if table.is_null() {
+            return false;
+        }
         let snapshot = pg_sys::RegisterSnapshot(pg_sys::GetLatestSnapshot());
         let scan = pg_sys::table_beginscan(table, snapshot, 0, std::ptr::null_mut());
         let slot = pg_sys::table_slot_create(table, std::ptr::null_mut());
@@ -171,7 +175,7 @@ pub fn has_rows(relation: pg_sys::Oid) -> bool {
         pg_sys::ExecDropSingleTupleTableSlot(slot);
         pg_sys::table_endscan(scan);
         pg_sys::UnregisterSnapshot(snapshot);
-        pg_sys::table_close(table, pg_sys::NoLock as i32);
+        pg_sys::table_close(table, pg_sys::AccessShareLock as i32);
         found
     }
 }

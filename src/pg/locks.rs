@@ -2,6 +2,8 @@
 
 use pgrx::pg_sys;
 
+use super::compat;
+
 /// Waits until no other transaction migrates, and keeps others out until this one ends.
 ///
 /// The lock is on the extension as an object: no ordinary role can take it by itself, `lock_timeout` and deadlock
@@ -30,6 +32,27 @@ pub fn type_labels(id: pg_sys::Oid) {
             pg_sys::ShareLock as pg_sys::LOCKMODE,
         )
     }
+}
+
+/// Locks tables as TRUNCATE of them will, as far as the user may truncate them.
+pub fn as_truncate(tables: &[pg_sys::Oid]) {
+    for &table in tables {
+        // SAFETY: looks up the catalog.
+        let allowed =
+            unsafe { pg_sys::pg_class_aclcheck(table, pg_sys::GetUserId(), compat::MAY_TRUNCATE) };
+        if allowed != pg_sys::AclResult::ACLCHECK_OK {
+            return;
+        }
+        tree(table);
+    }
+}
+
+/// Locks a table as [`table`] does, and its partitions or children, in the order of the server.
+pub fn tree(table: pg_sys::Oid) {
+    self::table(table);
+    super::relation::descendants(table)
+        .into_iter()
+        .for_each(self::table);
 }
 
 /// Locks a table against all schema changes; the way REPLICA IDENTITY itself does.

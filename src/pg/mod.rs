@@ -1,6 +1,8 @@
 //! Everything that touches the server's memory: each `unsafe` of the extension is in here, behind safe functions.
 #![allow(unsafe_code)]
 
+pub mod access;
+pub mod collation;
 pub mod compat;
 pub mod condition;
 pub mod deparse;

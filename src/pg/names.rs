@@ -21,6 +21,16 @@ pub fn schema_id(name: &CStr) -> pg_sys::Oid {
     unsafe { pg_sys::get_namespace_oid(name.as_ptr(), true) }
 }
 
+/// The id of the schema of that name, or the invalid one.
+pub fn schema_of_name(name: &str) -> pg_sys::Oid {
+    CString::new(name).map_or(pg_sys::Oid::INVALID, |name| schema_id(&name))
+}
+
+/// The id of the extension of that name, or the invalid one.
+pub fn extension_of_name(name: &str) -> pg_sys::Oid {
+    CString::new(name).map_or(pg_sys::Oid::INVALID, |name| extension_id(&name))
+}
+
 /// The schema's name.
 pub fn schema_name(id: pg_sys::Oid) -> Option<String> {
     // SAFETY: looks up a system cache; the result is a copy.
@@ -50,6 +60,14 @@ pub fn relation_name(id: pg_sys::Oid) -> Option<String> {
 pub fn schema_of_relation(id: pg_sys::Oid) -> Option<String> {
     // SAFETY: looks up a system cache.
     schema_name(unsafe { pg_sys::get_rel_namespace(id) })
+}
+
+/// The schema and name of a relation as messages show it, whatever became of it.
+pub fn shown(id: pg_sys::Oid) -> (String, String) {
+    (
+        schema_of_relation(id).unwrap_or_default(),
+        relation_name(id).unwrap_or_else(|| id.to_u32().to_string()),
+    )
 }
 
 /// The extension's id, or the invalid one.

@@ -63,14 +63,16 @@ pub fn has_invalid_index(table: pg_sys::Oid) -> bool {
     .contains(&true)
 }
 
-/// The children of a table or partitioned table.
+/// The children of a table or partitioned table, in the order in which the server locks them.
 pub fn children(relation: pg_sys::Oid) -> Vec<pg_sys::Oid> {
-    heap::scan(
+    let mut found = heap::scan(
         c::INHERITANCE,
         c::INHERITANCE_BY_PARENT,
         &[Key::oid(c::inheritance::PARENT, relation)],
         |row| row.oid(c::inheritance::CHILD),
-    )
+    );
+    found.sort_by_key(|id| id.to_u32());
+    found
 }
 
 /// The tables that a table inherits from, or is a partition of.
@@ -103,11 +105,12 @@ pub fn root_of_partition(relation: pg_sys::Oid) -> Option<pg_sys::Oid> {
 
 /// Whether a table holds a row that is visible now, in itself or in its partitions.
 pub fn has_rows(relation: pg_sys::Oid) -> bool {
-    let mut tables = descendants(relation);
-    tables.push(relation);
-    tables
-        .into_iter()
-        .any(|table| class(table).is_some_and(|class| class.kind == b'r') && heap::has_rows(table))
+    has_rows_itself(relation) || descendants(relation).into_iter().any(has_rows_itself)
+}
+
+/// Whether a table holds a row that is visible now, its partitions left aside.
+pub fn has_rows_itself(relation: pg_sys::Oid) -> bool {
+    class(relation).is_some_and(|class| class.kind == b'r') && heap::has_rows(relation)
 }
 
 /// One end of a dependency.

@@ -5,6 +5,7 @@
 //! have no relation cache entry; of those the system caches tell a hash of the key.
 
 use std::cell::UnsafeCell;
+use std::rc::Rc;
 
 use pgrx::pg_sys;
 
@@ -23,6 +24,33 @@ pub struct Touched {
     pub too_many: bool,
     /// Tables whose rows were written anew with other values.
     pub rewritten: Vec<pg_sys::Oid>,
+    /// What may have brought rows into partitioned tables, or taken some out.
+    pub moves: Vec<Move>,
+}
+
+/// Something that may bring rows into a partitioned table, or take some out of it, without a row in the stream.
+pub struct Move {
+    /// The table at the root.
+    pub root: pg_sys::Oid,
+    /// The partition, or the root itself.
+    pub partition: pg_sys::Oid,
+    /// The partition's schema and name; it may be gone when the command ends.
+    pub shown: (String, String),
+    /// What happened.
+    pub how: How,
+}
+
+/// What happened to a partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum How {
+    /// It was dropped, and held rows.
+    Dropped,
+    /// It was truncated, and held rows; or it is the root, truncated as a whole.
+    Truncated,
+    /// It was attached or detached.
+    Joined,
+    /// It became LOGGED or UNLOGGED.
+    Logged,
 }
 
 impl Touched {
@@ -33,6 +61,7 @@ impl Touched {
         enums: false,
         too_many: false,
         rewritten: Vec::new(),
+        moves: Vec::new(),
     };
 }
 
@@ -48,6 +77,8 @@ struct Frame {
     ours: bool,
     /// ALTER COLUMN TYPE … USING: no type tells what becomes of the values.
     computes_values: bool,
+    /// The partitioned tables that are electrified.
+    roots: Rc<[pg_sys::Oid]>,
 }
 
 struct State {
@@ -124,8 +155,8 @@ fn push<T: PartialEq>(list: &mut Vec<T>, value: T) {
 }
 
 /// A command begins: what is touched from here on is its own. `ours` marks commands that we issue ourselves,
-/// `computes_values` those with ALTER COLUMN TYPE … USING.
-pub fn command_starts(ours: bool, computes_values: bool) {
+/// `computes_values` those with ALTER COLUMN TYPE … USING; `roots` are the partitioned tables that are electrified.
+pub fn command_starts(ours: bool, computes_values: bool, roots: Rc<[pg_sys::Oid]>) {
     let depth = super::hook::depth();
     let subtransaction = super::xact::subtransaction();
     let state = state();
@@ -138,6 +169,7 @@ pub fn command_starts(ours: bool, computes_values: bool) {
         subtransaction,
         ours,
         computes_values,
+        roots,
     });
 }
 
@@ -165,6 +197,37 @@ pub fn computes_values() -> bool {
 pub fn rewrites(table: pg_sys::Oid) {
     if let Some(frame) = state().frames.last_mut() {
         frame.touched.rewritten.push(table);
+    }
+}
+
+/// The electrified root of the tree of partitions that a relation is in, itself perhaps, if a command runs that is not
+/// our own.
+pub fn root_of(relation: pg_sys::Oid) -> Option<pg_sys::Oid> {
+    let roots = match state().frames.last() {
+        Some(frame) if !frame.ours && !frame.roots.is_empty() => frame.roots.clone(),
+        _ => return None,
+    };
+    let root = super::relation::root_of_partition(relation).unwrap_or(relation);
+    roots.contains(&root).then_some(root)
+}
+
+/// Whether the command that runs has truncated the table.
+pub fn is_truncated(table: pg_sys::Oid) -> bool {
+    let is_it = |made: &Move| made.how == How::Truncated && made.partition == table;
+    let frame = state().frames.last();
+    frame.is_some_and(|frame| frame.touched.moves.iter().any(is_it))
+}
+
+/// The command that runs did something to a partition of an electrified table.
+pub fn moves(root: pg_sys::Oid, partition: pg_sys::Oid, how: How) {
+    let shown = super::names::shown(partition);
+    if let Some(frame) = state().frames.last_mut() {
+        frame.touched.moves.push(Move {
+            root,
+            partition,
+            shown,
+            how,
+        });
     }
 }
 

@@ -73,7 +73,14 @@ pub enum Action {
     /// ATTACH PARTITION.
     Attach(pg_sys::Oid),
     /// DETACH PARTITION.
-    Detach(pg_sys::Oid),
+    Detach {
+        /// The partition.
+        partition: pg_sys::Oid,
+        /// CONCURRENTLY, which commits in between.
+        concurrently: bool,
+    },
+    /// DETACH PARTITION … FINALIZE.
+    FinishDetach,
     /// What leaves every shape as it is.
     Harmless,
     /// What only the effect can tell.
@@ -106,6 +113,17 @@ pub enum Statement {
         relation: pg_sys::Oid,
         /// Its subcommands.
         actions: Vec<Action>,
+    },
+    /// CREATE TABLE … PARTITION OF.
+    CreatePartition {
+        /// The partitioned table.
+        parent: pg_sys::Oid,
+        /// The schema that the partition will be in.
+        schema: String,
+        /// The partition's name.
+        name: String,
+        /// Whether it is not UNLOGGED.
+        is_logged: bool,
     },
     /// CREATE INDEX.
     CreateIndex {
@@ -171,6 +189,10 @@ pub enum Statement {
     ChangePublications(&'static str, Vec<String>),
     /// DROP OWNED, with the roles.
     DropOwned(Vec<pg_sys::Oid>),
+    /// RENAME of a schema.
+    RenameSchema(String),
+    /// SET SCHEMA of an extension.
+    MoveExtension(String),
     /// DROP EXTENSION, with the names.
     DropExtensions(Vec<String>),
     /// Anything else.
@@ -201,6 +223,7 @@ impl Statement {
         let read = unsafe {
             match (*tree).type_ {
                 T_AlterTableStmt => alter_table(tree.cast()),
+                T_CreateStmt => object::created(tree).or_else(|| create_partition(tree.cast())),
                 T_IndexStmt => {
                     let statement: *mut pg_sys::IndexStmt = tree.cast();
                     relation((*statement).relation).map(|relation| Statement::CreateIndex {
@@ -311,6 +334,27 @@ unsafe fn change_owner(statement: *mut pg_sys::AlterOwnerStmt) -> Option<Stateme
     }
 }
 
+unsafe fn create_partition(statement: *mut pg_sys::CreateStmt) -> Option<Statement> {
+    // SAFETY: the caller passes a node of that type; nothing is locked.
+    unsafe {
+        if (*statement).partbound.is_null() {
+            return None;
+        }
+        let name = (*statement).relation;
+        let parent = relation(items((*statement).inhRelations).next()?)?;
+        let schema = match text((*name).schemaname) {
+            Some(schema) => schema,
+            None => super::names::schema_name(pg_sys::RangeVarGetCreationNamespace(name))?,
+        };
+        Some(Statement::CreatePartition {
+            parent,
+            schema,
+            name: text((*name).relname)?,
+            is_logged: (*name).relpersistence as u8 != b'u',
+        })
+    }
+}
+
 unsafe fn alter_table(statement: *mut pg_sys::AlterTableStmt) -> Option<Statement> {
     // SAFETY: the caller passes a node of that type.
     unsafe {
@@ -365,7 +409,15 @@ unsafe fn action(command: *mut pg_sys::AlterTableCmd, table: pg_sys::Oid) -> Act
                 Action::ReplicaIdentity((*identity).identity_type as u8)
             }
             AT_AttachPartition => partition().map_or(Action::Other, Action::Attach),
-            AT_DetachPartition => partition().map_or(Action::Other, Action::Detach),
+            AT_DetachPartition => {
+                let detach: *mut pg_sys::PartitionCmd = (*command).def.cast();
+                let concurrently = (*detach).concurrent;
+                partition().map_or(Action::Other, |partition| Action::Detach {
+                    partition,
+                    concurrently,
+                })
+            }
+            AT_DetachPartitionFinalize => Action::FinishDetach,
             AT_SetStatistics
             | AT_SetOptions
             | AT_ResetOptions
@@ -393,8 +445,7 @@ unsafe fn action(command: *mut pg_sys::AlterTableCmd, table: pg_sys::Oid) -> Act
             | AT_EnableRowSecurity
             | AT_DisableRowSecurity
             | AT_ForceRowSecurity
-            | AT_NoForceRowSecurity
-            | AT_DetachPartitionFinalize => Action::Harmless,
+            | AT_NoForceRowSecurity => Action::Harmless,
             _ => Action::Other,
         }
     }
@@ -430,7 +481,7 @@ unsafe fn rename(statement: *mut pg_sys::RenameStmt) -> Option<Statement> {
                 type_id((*statement).object.cast())?,
                 DomainChange::OfConstraint(part()?),
             ),
-            OBJECT_SCHEMA => Statement::Change(object::schema((*statement).subname)?),
+            OBJECT_SCHEMA => Statement::RenameSchema(text((*statement).subname)?),
             OBJECT_PUBLICATION => {
                 let name: *mut pg_sys::String = (*statement).object.cast();
                 Statement::ChangePublications("rename", text((*name).sval).into_iter().collect())
@@ -460,6 +511,10 @@ unsafe fn set_schema(statement: *mut pg_sys::AlterObjectSchemaStmt) -> Option<St
             OBJECT_TYPE | OBJECT_DOMAIN => {
                 let id = type_id((*statement).object.cast())?;
                 Some(Statement::ChangeType(id, "change the schema of"))
+            }
+            OBJECT_EXTENSION => {
+                let name: *mut pg_sys::String = (*statement).object.cast();
+                text((*name).sval).map(Statement::MoveExtension)
             }
             kind => object::named(kind, (*statement).relation, (*statement).object)
                 .map(Statement::Change),

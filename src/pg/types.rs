@@ -188,6 +188,8 @@ pub struct DomainFacts {
     pub default_tree: Option<String>,
     /// Collation, where it is not the base type's own.
     pub collation: Option<String>,
+    /// Its id.
+    pub collation_id: pg_sys::Oid,
 }
 
 /// What defines a domain; `None` if the type is gone.
@@ -204,7 +206,8 @@ pub fn domain_facts(id: pg_sys::Oid) -> Option<DomainFacts> {
                 .datum(Anum_pg_type_typdefaultbin)
                 .and_then(|tree| super::deparse::expression(tree, Oid::INVALID)),
             default_tree: row.get(Anum_pg_type_typdefaultbin),
-            collation: own_collation(row.oid(Anum_pg_type_typcollation), base),
+            collation: super::collation::own(row.oid(Anum_pg_type_typcollation), base),
+            collation_id: row.oid(Anum_pg_type_typcollation),
         }
     })
 }
@@ -258,6 +261,21 @@ pub fn range_subtype(id: pg_sys::Oid) -> pg_sys::Oid {
     unsafe { pg_sys::get_range_subtype(id) }
 }
 
+/// The collation of a range as a qualified, quoted name, where it is not its subtype's own, and its id.
+pub fn range_collation(id: pg_sys::Oid) -> (Option<String>, pg_sys::Oid) {
+    use pg_sys::*;
+    let collation = cached(
+        SysCacheIdentifier::RANGETYPE,
+        id.into(),
+        |row: &CachedRow| row.oid(super::compat::catalog::range::COLLATION),
+    )
+    .unwrap_or(Oid::INVALID);
+    (
+        super::collation::own(collation, range_subtype(id)),
+        collation,
+    )
+}
+
 /// The range of a multirange.
 pub fn range_of(id: pg_sys::Oid) -> pg_sys::Oid {
     // SAFETY: looks up a system cache.
@@ -279,28 +297,6 @@ pub fn array_of(id: pg_sys::Oid) -> Option<pg_sys::Oid> {
 /// Whether initdb made the object.
 pub fn is_built_in(id: pg_sys::Oid) -> bool {
     id.to_u32() < pg_sys::FirstNormalObjectId
-}
-
-/// A column's collation as a qualified, quoted name, where it is not its type's own.
-pub fn own_collation(collation: pg_sys::Oid, type_id: pg_sys::Oid) -> Option<String> {
-    // SAFETY: looks up a system cache.
-    let usual = unsafe { pg_sys::get_typcollation(type_id) };
-    if collation == pg_sys::Oid::INVALID || collation == usual {
-        return None;
-    }
-    use pg_sys::*;
-    cached(
-        SysCacheIdentifier::COLLOID,
-        collation.into(),
-        |row: &CachedRow| {
-            let schema = schema_name(row.oid(Anum_pg_collation_collnamespace))?;
-            Some(electric_schema::names::qualified_quoted(
-                &schema,
-                &row.name(Anum_pg_collation_collname),
-            ))
-        },
-    )
-    .flatten()
 }
 
 /// The name of a column.

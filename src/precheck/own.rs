@@ -24,6 +24,12 @@ pub fn refuse(statement: &Statement) -> Result<(), Error> {
         Statement::DropRelations { relations, .. } => relations.iter().copied().find(owned),
         Statement::Change(object) if object.class == pg_sys::RelationRelationId => Some(object.id),
         Statement::Change(object) => return other(object),
+        Statement::RenameSchema(name) => {
+            return other(&Object {
+                class: pg_sys::NamespaceRelationId,
+                id: names::schema_of_name(name),
+            });
+        }
         Statement::CreateAmongOwn(name) => {
             return Err(refusal::create_among_own(name.as_deref()).into());
         }

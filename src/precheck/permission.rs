@@ -37,6 +37,13 @@ pub fn is_given(statement: &Statement) -> bool {
                 || (object.class == pg_sys::RelationRelationId
                     && compat::may(object.id, user, pg_sys::ACL_TRIGGER))
         }
+        Statement::CreatePartition { parent, .. } => owns_relation(parent),
+        Statement::RenameSchema(name) => {
+            owns(pg_sys::NamespaceRelationId, names::schema_of_name(name))
+        }
+        Statement::MoveExtension(name) => {
+            owns(pg_sys::ExtensionRelationId, names::extension_of_name(name))
+        }
         Statement::CreateAmongOwn(_) => compat::may_create_in(names::schema_id(c"electric"), user),
         Statement::ChangeMembers(_) => owns(
             pg_sys::ExtensionRelationId,

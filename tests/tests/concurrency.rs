@@ -2,6 +2,7 @@
 
 use electric_tests::cluster::Cluster;
 use electric_tests::database::{Database, run, wait_until, words};
+use electric_tests::errors::failure;
 use electric_tests::replica::{Replica, ledger};
 
 /// A database with that many electrified tables, `t0`, `t1` …
@@ -157,4 +158,43 @@ fn wide_transactions_over_many_tables_in_any_order_all_commit() {
     ledger::verify(&migrations, &commands).unwrap();
     let (mut replica, _) = Replica::follow(&database, None).unwrap();
     replica.must_agree();
+}
+
+#[test]
+fn a_schema_is_not_renamed_while_a_table_in_it_is_enabled() {
+    let database = Cluster::shared().database();
+    run(
+        &mut database.client(),
+        "CREATE SCHEMA app; CREATE TABLE app.t (id int PRIMARY KEY)",
+    );
+    std::thread::scope(|scope| {
+        let mut enabling = database.client();
+        run(&mut enabling, "BEGIN; SELECT electric.enable('app.t')");
+        let renaming = scope.spawn(|| {
+            let sql = "ALTER SCHEMA app RENAME TO other";
+            failure(database.client().batch_execute(sql), "0A000").about_table("app", "t");
+        });
+        wait_until("the renaming session waits", || database.waiting() == 1);
+        run(&mut enabling, "COMMIT");
+        renaming.join().unwrap();
+    });
+}
+
+#[test]
+fn a_table_is_enabled_under_the_name_that_its_schema_is_getting() {
+    let database = Cluster::shared().database();
+    run(
+        &mut database.client(),
+        "CREATE SCHEMA app; CREATE TABLE app.t (id int PRIMARY KEY)",
+    );
+    std::thread::scope(|scope| {
+        let mut renaming = database.client();
+        run(&mut renaming, "BEGIN; ALTER SCHEMA app RENAME TO other");
+        let enabling =
+            scope.spawn(|| run(&mut database.client(), "SELECT electric.enable('app.t')"));
+        wait_until("the enabling session waits", || database.waiting() == 1);
+        run(&mut renaming, "COMMIT");
+        enabling.join().unwrap();
+    });
+    assert_eq!(words(&database.commands()), [("create_table", "other.t")]);
 }

@@ -1,7 +1,8 @@
 //! Foreign keys to partitioned tables, and what partitions have of their root.
 
 use electric_tests::cluster::Cluster;
-use electric_tests::database::{Database, run, text, words};
+use electric_tests::database::{CommandRow, Database, run, text, words};
+use electric_tests::errors::failure;
 use electric_tests::replica::Replica;
 
 /// A database with the electrified partitioned table `root`, which has the partition `low`.
@@ -225,4 +226,42 @@ fn leaves_that_are_attached_with_their_parent_get_the_replica_identity_of_the_ro
          DELETE FROM root WHERE id = 12",
     );
     replica.must_agree();
+}
+
+/// The rows of a replaced table come later; those that reference it are there already.
+#[test]
+fn a_postgres_replica_with_rows_can_replace_a_table_that_others_reference() {
+    let database = Cluster::shared().database();
+    run(
+        &mut database.client(),
+        "CREATE TABLE parent (id int PRIMARY KEY, a text); \
+         CREATE TABLE child (id int PRIMARY KEY, p int CONSTRAINT known REFERENCES parent); \
+         SELECT electric.enable('parent', 'child')",
+    );
+    let replica = Cluster::shared().empty_database();
+    let mut client = replica.client();
+    let replay = |client: &mut postgres::Client, commands: &[CommandRow]| {
+        for statement in commands.iter().flat_map(|command| &command.postgres) {
+            run(client, statement);
+        }
+    };
+    replay(&mut client, &database.commands());
+    run(
+        &mut client,
+        "INSERT INTO parent VALUES (1, 'x'); INSERT INTO child VALUES (1, 1)",
+    );
+    let new =
+        database.recorded("SET electric.policy = unrestricted; ALTER TABLE parent DROP COLUMN a");
+    assert_eq!(words(&new), [("replace_table", "public.parent")]);
+    replay(&mut client, &new);
+    let validated = "SELECT convalidated::text FROM pg_constraint WHERE conname = 'known'";
+    assert_eq!(text(&mut client, validated), "false");
+    failure(
+        client.batch_execute("INSERT INTO child VALUES (2, 2)"),
+        "23503",
+    );
+    run(
+        &mut client,
+        "INSERT INTO parent VALUES (1); ALTER TABLE child VALIDATE CONSTRAINT known",
+    );
 }

@@ -68,21 +68,43 @@ fn a_function_of_an_index_may_be_renamed() {
     assert_eq!(words(&new), [("drop_index", "public.t")]);
 }
 
+/// The records name it with its schema, and replicas have it there.
 #[test]
-fn an_extension_may_be_moved_to_another_schema() {
+fn an_extension_in_use_stays_in_its_schema() {
     let shared = Cluster::shared().empty_database();
-    if !shared.offers("citext") {
-        eprintln!("not tried: this server has no citext");
+    if !shared.offers("citext") || !shared.offers("pg_trgm") {
+        eprintln!("not tried: this server has no citext, or no pg_trgm");
         return;
     }
     let database = electrified(
-        "CREATE EXTENSION citext; CREATE SCHEMA ext; CREATE TABLE t (id citext PRIMARY KEY, c citext UNIQUE, cs citext[], \
-         CHECK (c <> 'none'))",
+        "CREATE SCHEMA ext; CREATE SCHEMA \"Other\"; CREATE EXTENSION citext SCHEMA ext; \
+         CREATE EXTENSION pg_trgm SCHEMA \"Other\"; CREATE EXTENSION hstore SCHEMA ext; \
+         CREATE TABLE t (id int PRIMARY KEY, cs ext.citext[], a text); \
+         CREATE INDEX i ON t USING gin (a \"Other\".gin_trgm_ops)",
     );
-    goes_on_after(&database, "ALTER EXTENSION citext SET SCHEMA ext");
-    // A column of that type is added in the new place.
-    let new = database.recorded("ALTER TABLE t ADD COLUMN more ext.citext DEFAULT 'x'");
-    assert_eq!(words(&new), [("add_column", "public.t")]);
+    for (sql, extension) in [
+        ("ALTER EXTENSION citext SET SCHEMA public", "citext"),
+        ("ALTER EXTENSION pg_trgm SET SCHEMA public", "pg_trgm"),
+        ("ALTER SCHEMA ext RENAME TO extensions", "citext"),
+        ("ALTER SCHEMA \"Other\" RENAME TO extensions", "pg_trgm"),
+    ] {
+        let error = database.refused(sql, "0A000");
+        error.about_table("public", "t").hinted();
+        let message = format!(
+            "cannot change the schema of extension \"{extension}\", which electrified tables use"
+        );
+        assert_eq!(error.message, message, "{sql}");
+    }
+    database.unrecorded("ALTER EXTENSION hstore SET SCHEMA public");
+    run(
+        &mut database.client(),
+        "CREATE DOMAIN word AS ext.citext; SELECT electric.disable('t'); \
+         CREATE TABLE w (id int PRIMARY KEY, words word[]); SELECT electric.enable('w')",
+    );
+    database.unrecorded("ALTER EXTENSION pg_trgm SET SCHEMA public");
+    database
+        .refused("ALTER EXTENSION citext SET SCHEMA public", "0A000")
+        .hinted();
 }
 
 #[test]

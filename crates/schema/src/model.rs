@@ -257,6 +257,20 @@ pub struct Table {
     /// Extensions, beyond those of the column types, that defaults, checks or indexes use; by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub extensions: Vec<Extension>,
+    /// Collations that users made and its columns, defaults, checks or indexes use; by schema and name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub collations: Vec<Collation>,
+}
+
+/// A collation that a user made. Replicas need it before what uses it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Collation {
+    /// Schema of the collation.
+    pub schema: String,
+    /// Name of the collation.
+    pub name: String,
+    /// What makes it: `provider = icu, locale = 'de', deterministic = false`.
+    pub options: String,
 }
 
 /// An extension that a shape needs. Its objects are named with their schema, so a replica must have it in the same one.
@@ -283,9 +297,15 @@ pub struct TypeDefinition {
     /// The statement that makes a domain or range, canonical and complete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub definition: Option<String>,
+    /// Statements that add constraints which are NOT VALID to a domain: its own statement cannot say that.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_valid: Vec<String>,
     /// Extensions that the definition uses, such as that of a domain over `citext`; by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub extensions: Vec<Extension>,
+    /// Collations that users made and the definition uses; by schema and name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub collations: Vec<Collation>,
 }
 
 impl Table {

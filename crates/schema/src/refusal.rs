@@ -3,6 +3,10 @@
 use crate::model::Table;
 use crate::names::{qualified, quote_ident_if_needed as quoted};
 
+mod partitions;
+
+pub use partitions::{partition_with_rows, unlogged_partition, weaken_identity_of_partition};
+
 /// A change that is refused. Raised as SQLSTATE 0A000.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
@@ -443,33 +447,6 @@ pub fn rewrite(table: &Table) -> Refusal {
     )
 }
 
-/// DROP, DETACH, TRUNCATE or ATTACH of a partition that holds rows.
-pub fn partition_with_rows(table: &Table, schema: &str, name: &str, action: &str) -> Refusal {
-    let partition = qualified(schema, name);
-    let hint = if action == "attach" {
-        format!(
-            "Attach it empty, then insert the rows: INSERT INTO {} SELECT …;",
-            table.qualified_name()
-        )
-    } else {
-        format!("Delete the rows first, which replicas follow: DELETE FROM {partition};")
-    };
-    Refusal {
-        message: format!(
-            "cannot {action} partition {} of electrified table {} while it holds rows",
-            shown(schema, name),
-            shown(&table.schema, &table.name)
-        ),
-        detail: "Its rows would come or go without replicas hearing of it.".to_owned(),
-        hint,
-        schema: Some(table.schema.clone()),
-        table: Some(table.name.clone()),
-        column: None,
-        datatype: None,
-        constraint: None,
-    }
-}
-
 /// ALTER, RENAME or DROP of the publication while tables are electrified.
 pub fn change_publication(name: &str, action: &str) -> Refusal {
     Refusal {
@@ -550,6 +527,20 @@ pub fn unnamed(table: &Table, what: &str) -> Refusal {
         "What is not known to be safe for replicas that are behind is refused.",
         disable_first(table),
     )
+}
+
+/// ALTER EXTENSION … SET SCHEMA, or RENAME of its schema.
+pub fn move_extension(name: &str) -> Refusal {
+    Refusal {
+        message: format!("cannot change the schema of extension {}, which electrified tables use", shown_name(name)),
+        detail: "Replicas have it in the schema in which it was, and later changes would name it in the new one.".to_owned(),
+        hint: "Leave it; a search_path that has its schema finds it without one.".to_owned(),
+        schema: None,
+        table: None,
+        column: None,
+        datatype: None,
+        constraint: None,
+    }
 }
 
 /// DROP TYPE, RENAME, SET SCHEMA, RENAME VALUE and changes of domains.

@@ -30,6 +30,8 @@ fn definition(kind: TypeKind, labels: &[&str], sql: Option<&str>) -> TypeDefinit
         labels: labels.iter().map(|label| (*label).into()).collect(),
         definition: sql.map(Into::into),
         extensions: vec![],
+        collations: vec![],
+        not_valid: vec![],
     }
 }
 
@@ -67,6 +69,29 @@ fn types() {
             "CREATE SCHEMA IF NOT EXISTS \"ext\"",
             "CREATE EXTENSION IF NOT EXISTS \"citext\" WITH SCHEMA \"ext\"",
             "CREATE DOMAIN app.\"State\" AS ext.citext"
+        ]
+    );
+    let mut domain = definition(
+        TypeKind::Domain,
+        &[],
+        Some("CREATE DOMAIN \"app\".\"State\" AS text COLLATE \"sort\".\"No\""),
+    );
+    domain.collations = vec![Collation {
+        schema: "sort".into(),
+        name: "No".into(),
+        options: "provider = libc, locale = 'C'".into(),
+    }];
+    domain.not_valid = vec![
+        "ALTER DOMAIN \"app\".\"State\" ADD CONSTRAINT \"c\" CHECK (VALUE <> '') NOT VALID".into(),
+    ];
+    assert_eq!(
+        statements(&Change::CreateType(domain.clone()), None),
+        [
+            "CREATE SCHEMA IF NOT EXISTS \"app\"",
+            "CREATE SCHEMA IF NOT EXISTS \"sort\"",
+            "CREATE COLLATION IF NOT EXISTS \"sort\".\"No\" (provider = libc, locale = 'C')",
+            domain.definition.as_deref().unwrap(),
+            &domain.not_valid[0],
         ]
     );
     let add = |position| Change::AddEnumValue {

@@ -9,7 +9,7 @@ use super::{Candidate, arguments};
 use crate::catalog::Actual;
 use crate::error::{Error, SqlState};
 use crate::pg::{compat, names, relation, session};
-use crate::{capture, store};
+use crate::store;
 
 /// JSON, SQLite and the records are UTF-8.
 pub fn encoding() -> Result<(), Error> {
@@ -51,7 +51,7 @@ pub fn may_be_electrified(id: pg_sys::Oid) -> Result<(), Error> {
     let Some(class) = relation::class(id) else {
         return Err(no_such_table(id));
     };
-    let (schema, name) = capture::shown(id);
+    let (schema, name) = names::shown(id);
     let shown = refusal::shown(&schema, &name);
     let error = |state, message: String| Error::new(state, message).table(&schema, &name);
     let kind = match class.kind {
@@ -114,6 +114,41 @@ pub fn may_be_electrified(id: pg_sys::Oid) -> Result<(), Error> {
             qualified(&schema, &name)
         ))),
     }
+}
+
+/// Partitions whose rows replicate. Foreign tables are none of a table with a primary key, temporary ones none of a
+/// permanent one.
+pub fn partitions(id: pg_sys::Oid) -> Result<(), Error> {
+    let is_unlogged =
+        |id: &pg_sys::Oid| relation::class(*id).is_some_and(|class| class.persistence == b'u');
+    let unlogged: Vec<String> = match relation::class(id) {
+        Some(class) if class.kind == b'p' => relation::descendants(id)
+            .into_iter()
+            .filter(is_unlogged)
+            .map(|partition| {
+                let (schema, name) = names::shown(partition);
+                qualified(&schema, &name)
+            })
+            .collect(),
+        _ => Vec::new(),
+    };
+    if unlogged.is_empty() {
+        return Ok(());
+    }
+    let (schema, name) = names::shown(id);
+    Err(Error::new(
+        SqlState::FeatureNotSupported,
+        format!(
+            "cannot electrify table {} because some of its partitions are unlogged",
+            refusal::shown(&schema, &name)
+        ),
+    )
+    .detail(unlogged.join("\n"))
+    .hint(format!(
+        "First: ALTER TABLE {} SET LOGGED;",
+        unlogged.join(" SET LOGGED; ALTER TABLE ")
+    ))
+    .table(schema, name))
 }
 
 /// A primary key, types that replicas can hold, names they can tell apart.
@@ -235,7 +270,7 @@ pub fn name(candidate: &Candidate) -> Result<(), Error> {
         .hint("Rename the table first."));
     }
     if let Some(holder) = store::sqlite_names::holder(&table.sqlite_name)? {
-        let (schema, name) = capture::shown(holder);
+        let (schema, name) = names::shown(holder);
         let holder = refusal::shown(&schema, &name);
         return Err(about(table, SqlState::FeatureNotSupported, "its name would collide in SQLite")
             .detail(format!(

@@ -1,6 +1,7 @@
 //! What the oracles found, each as the least script that showed it.
 
 use electric_tests::cluster::Cluster;
+use electric_tests::database::text;
 use electric_tests::oracle::check_script;
 
 #[track_caller]
@@ -43,5 +44,64 @@ fn a_domain_may_use_what_its_base_is_made_of() {
          CREATE DOMAIN moods AS mood[] DEFAULT ARRAY['sad'::mood] CHECK (VALUE::text <> ''); \
          CREATE DOMAIN aa AS b CHECK (VALUE IS NULL OR VALUE <> ARRAY[1::a]); CREATE DOMAIN ss AS spans[] DEFAULT '{}'; \
          CREATE TABLE t (id int PRIMARY KEY, b b, m moods, a aa, s ss); SELECT electric.enable('t')",
+    ]);
+}
+
+#[test]
+fn a_domain_may_have_a_check_that_is_not_valid() {
+    holds(&[
+        "CREATE DOMAIN price AS int CONSTRAINT a CHECK (VALUE > 0); \
+         ALTER DOMAIN price ADD CONSTRAINT b CHECK (VALUE < 9) NOT VALID; \
+         CREATE TABLE t (id int PRIMARY KEY, p price); SELECT electric.enable('t')",
+    ]);
+}
+
+#[test]
+fn collations_come_before_what_uses_them() {
+    holds(&[
+        "CREATE SCHEMA \"Sort\"; CREATE COLLATION \"Sort\".\"Col\" (lc_collate = 'C', lc_ctype = 'POSIX'); \
+         CREATE COLLATION plain FROM \"C\"; CREATE COLLATION of_check FROM \"C\"; CREATE COLLATION of_index FROM \"C\"; \
+         CREATE COLLATION of_range FROM \"C\"; CREATE COLLATION of_domain FROM \"C\"; \
+         CREATE TYPE words AS RANGE (subtype = text, collation = of_range); CREATE DOMAIN word AS text COLLATE of_domain; \
+         CREATE TABLE t (id int PRIMARY KEY, a text COLLATE \"Sort\".\"Col\" UNIQUE, b text COLLATE \"C\", w words, d word, \
+         CHECK (b COLLATE of_check < 'x')); CREATE INDEX i ON t (b COLLATE of_index); SELECT electric.enable('t')",
+        "CREATE COLLATION later FROM \"C\"; ALTER TABLE t ADD COLUMN c text COLLATE later CHECK (c > 'a')",
+        "CREATE COLLATION latest FROM \"C\"; CREATE INDEX j ON t (c COLLATE latest, a)",
+    ]);
+}
+
+#[test]
+fn a_collation_of_icu_keeps_its_options() {
+    let has_icu = "SELECT count(*)::text FROM pg_collation WHERE collname = 'und-x-icu'";
+    if text(&mut Cluster::shared().empty_database().client(), has_icu) == "0" {
+        eprintln!("not tried: this server has no ICU");
+        return;
+    }
+    holds(&[
+        "CREATE COLLATION no_case (provider = icu, locale = 'und-u-ks-level2', deterministic = false); \
+         CREATE TABLE t (id int PRIMARY KEY, a text COLLATE no_case); SELECT electric.enable('t')",
+    ]);
+}
+
+#[test]
+fn an_index_may_use_an_extension_that_the_table_did_not_use() {
+    if !Cluster::shared().empty_database().offers("pg_trgm") {
+        eprintln!("not tried: this server has no pg_trgm");
+        return;
+    }
+    holds(&[
+        "CREATE TABLE t (id int PRIMARY KEY, a text); SELECT electric.enable('t')",
+        "CREATE EXTENSION pg_trgm SCHEMA ext; CREATE INDEX i ON t USING gin (a ext.gin_trgm_ops)",
+    ]);
+}
+
+#[test]
+fn a_replaced_table_gets_its_references_back() {
+    holds(&[
+        "CREATE TABLE parent (id int PRIMARY KEY, a text); CREATE TABLE child (id int PRIMARY KEY, \
+         p int CONSTRAINT \"it's\" REFERENCES parent, q int REFERENCES parent ON DELETE SET NULL); \
+         ALTER TABLE child ADD CONSTRAINT later FOREIGN KEY (id) REFERENCES parent NOT VALID; \
+         SELECT electric.enable('parent', 'child')",
+        "SET electric.policy = unrestricted; ALTER TABLE parent DROP COLUMN a",
     ]);
 }

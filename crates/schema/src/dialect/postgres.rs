@@ -2,10 +2,10 @@
 
 use crate::change::{Change, LabelPosition};
 use crate::model::{
-    Column, ColumnType, Constraint, Extension, ForeignKey, Identity, Index, Sequence, Table,
-    TypeDefinition, TypeKind,
+    Collation, Column, ColumnType, Constraint, Extension, ForeignKey, Identity, Index, Sequence,
+    Table, TypeDefinition, TypeKind,
 };
-use crate::names::{qualified_quoted, quote_ident, quote_literal};
+use crate::names::{qualified, qualified_quoted, quote_ident, quote_literal};
 
 /// The statements for a change. `table` is the table that results; changes of types have none.
 pub fn statements(change: &Change, table: Option<&Table>) -> Vec<String> {
@@ -30,14 +30,17 @@ pub fn statements(change: &Change, table: Option<&Table>) -> Vec<String> {
                 foreign_keys,
             },
             Some(table),
-        ) => add_column(
+        ) => collated(
             table,
-            column,
-            existing_value.as_deref(),
-            constraints,
-            foreign_keys,
+            add_column(
+                table,
+                column,
+                existing_value.as_deref(),
+                constraints,
+                foreign_keys,
+            ),
         ),
-        (Change::CreateIndex(index), Some(table)) => create_index(index, table),
+        (Change::CreateIndex(index), Some(table)) => collated(table, create_index(index, table)),
         (Change::DropIndex(index), Some(table)) if !index.is_local => {
             vec![format!(
                 "DROP INDEX {}",
@@ -51,7 +54,7 @@ pub fn statements(change: &Change, table: Option<&Table>) -> Vec<String> {
                 quote_ident(&to.name)
             )]
         }
-        (Change::SetDefault(column), Some(table)) => set_default(table, column),
+        (Change::SetDefault(column), Some(table)) => collated(table, set_default(table, column)),
         (Change::DropDefault(column), Some(table)) => vec![alter_default(table, column, None)],
         (Change::ValidateConstraint(name), Some(table)) => validate_constraint(table, name),
         (Change::DropNotNull(column), Some(table)) => {
@@ -82,7 +85,9 @@ pub fn statements(change: &Change, table: Option<&Table>) -> Vec<String> {
                 "DROP TABLE IF EXISTS {} CASCADE",
                 qualified_quoted(&from.schema, &from.name)
             )];
-            statements.extend(create_table(table, &[], referencing));
+            statements.extend(create_table(table, &[], &[]));
+            let keys = referencing.iter();
+            statements.extend(keys.flat_map(|(table, key)| add_key_over_rows(table, key)));
             statements
         }
         // On Postgres replicas the table stays, an ordinary one.
@@ -153,6 +158,17 @@ impl Prelude {
         }
     }
 
+    fn collations<'a>(&mut self, collations: impl IntoIterator<Item = &'a Collation>) {
+        for collation in collations {
+            self.schema(&collation.schema);
+            self.push(format!(
+                "CREATE COLLATION IF NOT EXISTS {} ({})",
+                qualified_quoted(&collation.schema, &collation.name),
+                collation.options
+            ));
+        }
+    }
+
     /// The sequence of a serial column, or one that a default names; an identity column brings its own.
     fn sequence(&mut self, column: &Column) {
         if let (Some(sequence), None) = (&column.sequence, column.identity) {
@@ -165,6 +181,21 @@ impl Prelude {
             ));
         }
     }
+}
+
+/// Statements about a table that was there, with the collations before that they name: the others are there.
+fn collated(table: &Table, statements: Vec<String>) -> Vec<String> {
+    let is_named = |collation: &&Collation| {
+        let Collation { schema, name, .. } = collation;
+        let names = [qualified(schema, name), qualified_quoted(schema, name)];
+        names
+            .iter()
+            .any(|name| statements.iter().any(|text| text.contains(name)))
+    };
+    let mut prelude = Prelude::default();
+    prelude.collations(table.collations.iter().filter(is_named));
+    prelude.0.extend(statements);
+    prelude.0
 }
 
 fn sequence_options(sequence: &Sequence) -> String {
@@ -196,6 +227,7 @@ fn create_type(definition: &TypeDefinition) -> Vec<String> {
     let mut prelude = Prelude::default();
     prelude.schema(&definition.schema);
     prelude.extensions(&definition.extensions);
+    prelude.collations(&definition.collations);
     let mut statements = prelude.0;
     if definition.kind == TypeKind::Enum {
         let labels: Vec<String> = definition
@@ -210,6 +242,7 @@ fn create_type(definition: &TypeDefinition) -> Vec<String> {
         ));
     } else {
         statements.extend(definition.definition.clone());
+        statements.extend(definition.not_valid.iter().cloned());
     }
     statements
 }
@@ -231,6 +264,7 @@ fn create_table(table: &Table, later: &[String], earlier: &[(String, ForeignKey)
     let mut prelude = Prelude::default();
     prelude.schema(&table.schema);
     prelude.extensions(&table.extensions);
+    prelude.collations(&table.collations);
     for column in &table.columns {
         prelude.column_type(&column.data_type);
         prelude.sequence(column);
@@ -304,6 +338,22 @@ fn add_constraint(table: &str, name: &str, definition: &str) -> String {
         "ALTER TABLE {table} ADD CONSTRAINT {} {definition}",
         quote_ident(name)
     )
+}
+
+/// A foreign key of a table whose rows may point to some that are not there yet: it holds for new ones, and for all if
+/// it can.
+fn add_key_over_rows(table: &str, key: &ForeignKey) -> Vec<String> {
+    if !key.validated {
+        return vec![add_constraint(table, &key.name, &key.definition)];
+    }
+    let name = quote_ident(&key.name);
+    let validate = format!(
+        "BEGIN ALTER TABLE {table} VALIDATE CONSTRAINT {name}; EXCEPTION WHEN foreign_key_violation THEN NULL; END"
+    );
+    vec![
+        add_constraint(table, &key.name, &format!("{} NOT VALID", key.definition)),
+        format!("DO LANGUAGE plpgsql {}", quote_literal(&validate)),
+    ]
 }
 
 /// The default that other servers can have too.

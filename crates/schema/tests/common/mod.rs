@@ -144,6 +144,7 @@ pub fn table(name: &str, columns: Vec<Column>) -> Table {
         indexes: vec![],
         exclusions: vec![],
         extensions: vec![],
+        collations: vec![],
     }
 }
 
