@@ -348,15 +348,20 @@ pub mod commands {
             .collect())
     }
 
-    /// Whether history already makes a table or type of that name.
-    pub fn has(relation: &str, command: &str) -> Result<bool, Error> {
+    /// Whether history already makes a table or type of that name, by one of these commands.
+    pub fn has(relation: &str, commands: &[&str]) -> Result<bool, Error> {
         let Indexed { table, index } = find(c"ddl_commands", c"ddl_commands_relation_idx")?;
         Ok(heap::scan(table, index, &[Key::text(4, relation)], |row| {
             row.get::<String>(3)
         })
         .into_iter()
         .flatten()
-        .any(|made| made == command))
+        .any(|made| commands.contains(&made.as_str())))
+    }
+
+    /// Whether history already makes a table of that name, one that replicas may have kept when it was disabled.
+    pub fn has_table(relation: &str) -> Result<bool, Error> {
+        has(relation, &["create_table", "replace_table"])
     }
 
     /// Adds one.

@@ -224,7 +224,7 @@ fn record(candidates: &[Candidate]) -> Result<(), Error> {
             }
         }
         let earlier = waiting.remove(&at).unwrap_or_default();
-        let again = store::commands::has(&relation, "create_table")?;
+        let again = store::commands::has_table(&relation)?;
         capture::record::again(
             &Change::CreateTable { later, earlier },
             &relation,

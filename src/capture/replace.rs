@@ -58,11 +58,14 @@ pub(super) fn table(id: pg_sys::Oid, compared: Compared, watch: &Watch) -> Resul
             referencing.extend(keys.map(|key| (name.clone(), key)));
         }
     }
+    let name = actual.table.qualified_name();
+    // Replicas may have kept another table of its new name.
+    let again = recorded.qualified_name() != name && store::commands::has_table(&name)?;
     let change = Change::ReplaceTable {
         from: Box::new(recorded),
         referencing,
     };
-    record::one(&change, &actual.table.qualified_name(), Some(&actual.table))?;
+    record::again(&change, &name, Some(&actual.table), again)?;
     store::shapes::update(id, &actual.table, &actual.identity)?;
     xact::command_counter_increment();
     // Keys of other tables say the name of this one, or of its columns.

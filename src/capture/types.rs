@@ -24,7 +24,7 @@ pub fn use_type(id: pg_sys::Oid) -> Result<(), Error> {
         return Ok(());
     };
     let relation = definition.qualified_name();
-    let again = store::commands::has(&relation, "create_type")?;
+    let again = store::commands::has(&relation, &["create_type"])?;
     let change = Change::CreateType(definition.clone());
     record::again(&change, &relation, None, again)?;
     store::types::insert(id, &definition, &catalog::type_identity(id))?;

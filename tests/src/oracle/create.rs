@@ -118,6 +118,8 @@ fn table(choices: &mut Choices<'_>, state: &mut State, statements: &mut Vec<Stri
             referable: true,
             indexes: Vec::new(),
             unvalidated: Vec::new(),
+            constraints: Vec::new(),
+            viewed: Vec::new(),
             references: Vec::new(),
             partitioned: choices.chance(15),
             next_key: 1,
@@ -346,6 +348,7 @@ impl Draft {
                 "ALTER TABLE {} ADD CONSTRAINT {name} {key}",
                 self.table.sql()
             ));
+            self.table.constraints.push(constraint);
         }
     }
 
@@ -387,6 +390,7 @@ impl Draft {
             } else {
                 self.items
                     .push(format!("CONSTRAINT {} {check}", quote_ident(&name)));
+                self.table.constraints.push(name);
             }
         }
         if self.table.partitioned {
@@ -397,7 +401,9 @@ impl Draft {
             && let (Some(first), Some(second)) = (choices.pick(&ordered), choices.pick(&ordered))
             && first.name != second.name
         {
-            let name = quote_ident(&state.name(choices, "unique"));
+            let name = state.name(choices, "unique");
+            self.table.constraints.push(name.clone());
+            let name = quote_ident(&name);
             let word = choices.text(&["UNIQUE", "UNIQUE NULLS NOT DISTINCT"]);
             let included = columns
                 .last()
@@ -425,7 +431,9 @@ impl Draft {
         if choices.chance(50)
             && let Some(range) = choices.pick(&ranges)
         {
-            let name = quote_ident(&state.name(choices, "exclude"));
+            let name = state.name(choices, "exclude");
+            self.table.constraints.push(name.clone());
+            let name = quote_ident(&name);
             let predicate = choices.text(&["", " WHERE (true)", " DEFERRABLE INITIALLY DEFERRED"]);
             self.items.push(format!(
                 "CONSTRAINT {name} EXCLUDE USING gist ({} WITH &&){predicate}",

@@ -45,6 +45,9 @@ fn note(tables: &mut BTreeMap<String, Table>, command: &CommandRow) -> Result<()
         tables.remove(&command.relation);
     } else if let Some(table) = command.op.get("table").filter(|table| !table.is_null()) {
         let table: Table = serde_json::from_value(table.clone())?;
+        if let Some(before) = command.replaced() {
+            tables.remove(&before);
+        }
         tables.insert(table.qualified_name(), table);
     }
     Ok(())

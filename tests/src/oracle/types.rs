@@ -242,7 +242,13 @@ fn make_domain(
         ));
     }
     statements.push(statement);
-    Type { sql, ..base }
+    // Its name does not tell that its values may not be long.
+    let class = if base.class == Class::Text && base.sql.contains("char(") {
+        Class::Other
+    } else {
+        base.class
+    };
+    Type { sql, class, ..base }
 }
 
 /// A value that needs no query, for a DEFAULT.

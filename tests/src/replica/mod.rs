@@ -478,13 +478,8 @@ fn run_command(
         Some(table) => {
             let table: Table = serde_json::from_value(table.clone())
                 .with_context(|| format!("the table of command {}", command.id))?;
-            let before = match command.op.get("from") {
-                Some(from) if command.command == "replace_table" => {
-                    let name = |key: &str| from.get(key).and_then(Value::as_str).unwrap_or("");
-                    electric_schema::names::qualified(name("schema"), name("name"))
-                }
-                _ => table.qualified_name(),
-            };
+            let before = command.replaced();
+            let before = before.unwrap_or_else(|| table.qualified_name());
             let known = shapes.remove(&before).is_some();
             shapes.insert(table.qualified_name(), table);
             ensure!(

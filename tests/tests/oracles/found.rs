@@ -45,3 +45,15 @@ fn a_domain_may_use_what_its_base_is_made_of() {
          CREATE TABLE t (id int PRIMARY KEY, b b, m moods, a aa, s ss); SELECT electric.enable('t')",
     ]);
 }
+
+#[test]
+fn a_replaced_table_is_enabled_again_under_its_later_name() {
+    holds(&[
+        "CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE u (id int PRIMARY KEY); SELECT electric.enable('t', 'u')",
+        "SET electric.policy = 'unrestricted'; ALTER TABLE t RENAME TO v; RESET electric.policy",
+        "SELECT electric.disable('v'); SELECT electric.enable('v'); ALTER TABLE v ADD COLUMN a int",
+        // The name of one that replicas kept.
+        "SELECT electric.disable('u'); DROP TABLE u; SET electric.policy = 'unrestricted'; ALTER TABLE v RENAME TO u; \
+         RESET electric.policy; INSERT INTO u VALUES (1, 2)",
+    ]);
+}
