@@ -1,6 +1,7 @@
 //! The diff: it names or refuses every difference; what it names leads to the table it was told of, and a SQLite that
 //! ran the statements has the schema of a fresh replica.
 #![no_main]
+#![allow(clippy::result_large_err, reason = "as in the crate")]
 
 #[path = "../../tests/common/mod.rs"]
 mod common;
@@ -57,7 +58,7 @@ fn types() -> Vec<ColumnType> {
 fn value(data_type: &ColumnType, number: u8) -> String {
     match data_type.name.as_str() {
         _ if data_type.array_dims > 0 => format!("{{{number}}}"),
-        "bool" => if number % 2 == 0 { "t" } else { "f" }.to_owned(),
+        "bool" => if number.is_multiple_of(2) { "t" } else { "f" }.to_owned(),
         "bytea" => format!("\\x{number:02x}"),
         "text" => format!("it's {number}"),
         _ => number.to_string(),
@@ -123,7 +124,7 @@ fn table(shape: &Shape) -> Table {
             if *validated { "" } else { " NOT VALID" }
         );
         // Whether SQLite has it is settled when it is made, and follows from the key alone here.
-        key.sqlite = *number % 2 == 0;
+        key.sqlite = number.is_multiple_of(2);
         if !table
             .foreign_keys
             .iter()
