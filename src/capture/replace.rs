@@ -59,13 +59,20 @@ pub(super) fn table(id: pg_sys::Oid, compared: Compared, watch: &Watch) -> Resul
         }
     }
     let name = actual.table.qualified_name();
+    let renamed = recorded.qualified_name() != name;
     // Replicas may have kept another table of its new name.
-    let again = recorded.qualified_name() != name && store::commands::has_table(&name)?;
+    let again = renamed && store::commands::has_table(&name)?;
     let change = Change::ReplaceTable {
         from: Box::new(recorded),
         referencing,
     };
     record::again(&change, &name, Some(&actual.table), again)?;
+    if renamed {
+        // Postgres sends rows of partitions on under the name that their root had: it does not look there again.
+        relation::descendants(id)
+            .into_iter()
+            .for_each(relation::invalidate);
+    }
     store::shapes::update(id, &actual.table, &actual.identity)?;
     xact::command_counter_increment();
     // Keys of other tables say the name of this one, or of its columns.

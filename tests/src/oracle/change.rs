@@ -270,7 +270,7 @@ fn unrecorded(table: usize, choices: &mut Choices<'_>, state: &mut State) -> Opt
     let quoted = quote_ident(&column);
     let what = choices.below(6);
     if what == 5 {
-        known.viewed.push(column);
+        known.fixed.push(column);
     }
     Some(match what {
         0 => format!("COMMENT ON TABLE {sql} IS 'it''s a comment'"),

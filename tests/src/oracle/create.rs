@@ -119,7 +119,7 @@ fn table(choices: &mut Choices<'_>, state: &mut State, statements: &mut Vec<Stri
             indexes: Vec::new(),
             unvalidated: Vec::new(),
             constraints: Vec::new(),
-            viewed: Vec::new(),
+            fixed: Vec::new(),
             references: Vec::new(),
             partitioned: choices.chance(15),
             next_key: 1,
@@ -254,6 +254,7 @@ impl Draft {
         let of = &column.data_type;
         if of.class == Class::Text && choices.chance(15) {
             item.push_str(choices.text(&[" COLLATE \"C\"", " COLLATE \"POSIX\""]));
+            self.table.fixed.push(column.name.clone());
         }
         match choices.below(10) {
             5 | 6 => item.push_str(&format!(" DEFAULT {}", constant(of, choices, state))),
@@ -485,6 +486,7 @@ pub fn added_column(
     let mut item = format!("{} {}", quote_ident(&name), data_type.sql);
     if data_type.class == Class::Text && choices.chance(15) {
         item.push_str(" COLLATE \"C\"");
+        state.tables.get_mut(table)?.fixed.push(name.clone());
     }
     let default = match choices.below(10) {
         4 | 5 => Some(constant(&data_type, choices, state)),

@@ -49,7 +49,7 @@ pub fn loosen(table: usize, choices: &mut Choices<'_>, state: &mut State) -> Vec
         _ => {
             let narrow: Vec<(String, &str)> = free(table)
                 .into_iter()
-                .filter(|column| !table.viewed.contains(&column.name))
+                .filter(|column| !table.fixed.contains(&column.name))
                 .flat_map(|column| {
                     let wider = WIDER
                         .iter()
@@ -124,7 +124,7 @@ pub fn replace(table: usize, choices: &mut Choices<'_>, state: &mut State) -> Ve
             }
             Some(format!("ALTER COLUMN {quoted} SET NOT NULL"))
         }
-        (3, Some(column)) if !table.viewed.contains(&column.name) => {
+        (3, Some(column)) if !table.fixed.contains(&column.name) => {
             let quoted = quote_ident(&column.name);
             let type_sql = &column.data_type.sql;
             let value = match type_sql.as_str() {
@@ -160,7 +160,7 @@ pub fn replace(table: usize, choices: &mut Choices<'_>, state: &mut State) -> Ve
 /// Only where no index or constraint is known, which would go with it.
 fn drop_column(table: &mut Table, name: &str) -> Option<String> {
     let known = table.indexes.len() + table.constraints.len() + table.unvalidated.len();
-    if known > 0 || table.viewed.iter().any(|viewed| viewed == name) {
+    if known > 0 || table.fixed.iter().any(|fixed| fixed == name) {
         return None;
     }
     table.columns.retain(|column| column.name != name);

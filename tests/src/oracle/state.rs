@@ -53,8 +53,8 @@ pub struct Table {
     pub unvalidated: Vec<String>,
     /// Other constraints whose names are known, the primary key left out.
     pub constraints: Vec<String>,
-    /// Columns that views use.
-    pub viewed: Vec<String>,
+    /// Columns whose type must stay: views use them, or they have a collation of their own.
+    pub fixed: Vec<String>,
     /// Other tables that it references.
     pub references: Vec<usize>,
     /// It is a partitioned table.
@@ -83,7 +83,7 @@ impl Table {
     /// Gives a column that is no key another name.
     pub fn rename_column(&mut self, from: &str, to: &str) {
         let columns = self.columns.iter_mut().map(|column| &mut column.name);
-        for name in columns.chain(&mut self.viewed).filter(|name| *name == from) {
+        for name in columns.chain(&mut self.fixed).filter(|name| *name == from) {
             to.clone_into(name);
         }
     }

@@ -254,7 +254,7 @@ fn make_domain(
 /// A value that needs no query, for a DEFAULT.
 pub fn constant(of: &Type, choices: &mut Choices<'_>, state: &State) -> String {
     let value = of.value(choices, state);
-    if value.contains("SELECT") {
+    if value.starts_with("(SELECT ") {
         "'constant'".to_owned()
     } else {
         value
