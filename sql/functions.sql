@@ -136,6 +136,8 @@ COMMENT ON FUNCTION electric.is_sqlite(text) IS 'Whether the dialect is sqlite r
 CREATE FUNCTION electric.migrations_since(version text DEFAULT NULL, dialect text DEFAULT 'sqlite')
     RETURNS TABLE (migration_id bigint, version text, command_id bigint, statement text)
     LANGUAGE sql STABLE
+    -- The planner cannot know how few commands may be left.
+    SET enable_seqscan = off
 BEGIN ATOMIC
     SELECT c.migration_id, m.version, c.id, s.statement
     FROM electric.ddl_commands AS c

@@ -17,7 +17,6 @@ use crate::store::permissions::Stored;
 use crate::store::{self, commands, migrations};
 
 /// A moment of the history: right after its last command.
-#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Moment {
     /// The migration's version and id; `None` before the first.
     pub migration: Option<(String, i64)>,
@@ -25,8 +24,16 @@ pub struct Moment {
     pub command: i64,
     /// The hash of that command.
     pub hash: String,
-    /// Nothing came after it.
-    pub is_now: bool,
+    /// What there was; `None` if nothing came after it: then the recorded shapes have it.
+    past: Option<Past>,
+}
+
+/// A past state.
+struct Past {
+    /// The shapes of the tables, as JSON texts.
+    shapes: BTreeMap<Name, String>,
+    /// The command by which each table came under its name.
+    came: BTreeMap<String, i64>,
 }
 
 /// The moment after the migration of that version; without one, now.
@@ -40,7 +47,7 @@ pub fn moment(version: Option<&str>) -> Result<Moment, Error> {
             migration: migration.map(|migration| (migration.version, migration.id)),
             command: last.id,
             hash: last.hash,
-            is_now: true,
+            past: None,
         });
     };
     let migration =
@@ -48,10 +55,20 @@ pub fn moment(version: Option<&str>) -> Result<Moment, Error> {
     let command = last_command_of(migration.id, &last)?;
     Ok(Moment {
         migration: Some((migration.version, migration.id)),
-        is_now: command.id == last.id,
+        past: match command.id == last.id {
+            true => None,
+            false => Some(Past::at(command.id)?),
+        },
         command: command.id,
         hash: command.hash,
     })
+}
+
+/// The id of the last command of the migration of that version. Errors as [`moment`].
+pub fn last_command(version: &str) -> Result<i64, Error> {
+    let migration =
+        migrations::seen_with_version(version)?.ok_or_else(|| unknown_version(version))?;
+    Ok(last_command_of(migration.id, &commands::seen_last()?)?.id)
 }
 
 fn unknown_version(version: &str) -> Error {
@@ -79,12 +96,10 @@ fn last_command_of(migration: i64, last: &commands::Place) -> Result<commands::P
 
 /// The shapes of the electrified tables as JSON texts, by schema and name.
 pub fn shapes(moment: &Moment) -> Result<Vec<String>, Error> {
-    let found = if moment.is_now {
-        store::shapes::seen()?
-    } else {
-        past_shapes(moment)?
-    };
-    Ok(found.into_values().collect())
+    Ok(match &moment.past {
+        None => store::shapes::seen()?.into_values().collect(),
+        Some(past) => past.shapes.values().cloned().collect(),
+    })
 }
 
 /// The shapes of the electrified tables, by schema and name.
@@ -98,62 +113,52 @@ pub fn tables(moment: &Moment) -> Result<Vec<Table>, Error> {
 /// A table's schema and name.
 pub type Name = (String, String);
 
-/// When tables came under the names that they had, and went from them.
-#[derive(Default)]
-struct Lives {
-    came: BTreeMap<String, i64>,
-    went: BTreeMap<String, i64>,
-}
-
-impl Lives {
-    fn until(moment: &Moment) -> Result<Lives, Error> {
-        let mut lives = Lives::default();
-        for (id, relation) in commands::seen_of_kind("create_table", moment.command, |row| {
-            (row.id(), row.relation())
-        })? {
-            note(&mut lives.came, relation, id);
-        }
-        // A table that was replaced under another name left its old one behind, and no other record says so.
-        for (id, relation, op) in commands::seen_of_kind("replace_table", moment.command, |row| {
-            (row.id(), row.relation(), row.op())
-        })? {
-            let name = |key: &str| op["from"][key].as_str().unwrap_or_default().to_owned();
-            let old = electric_schema::names::qualified(&name("schema"), &name("name"));
-            if old != relation {
-                note(&mut lives.went, old, id);
-                note(&mut lives.came, relation, id);
-            }
-        }
-        Ok(lives)
-    }
-}
-
 /// Keeps the last of what happened.
 fn note(last: &mut BTreeMap<String, i64>, relation: String, id: i64) {
     let known = last.entry(relation).or_insert(id);
     *known = id.max(*known);
 }
 
-fn past_shapes(moment: &Moment) -> Result<BTreeMap<Name, String>, Error> {
-    let lives = Lives::until(moment)?;
-    let mut found = BTreeMap::new();
-    for relation in lives.came.keys() {
-        let last = commands::seen_last_of(relation, moment.command, |row| {
-            (row.id(), row.command(), row.op())
-        })?;
-        let Some((id, command, mut op)) = last else {
-            continue;
-        };
-        if command == "disable_table" || lives.went.get(relation).is_some_and(|&when| when > id) {
-            continue;
+impl Past {
+    /// The state right after that command.
+    fn at(command: i64) -> Result<Past, Error> {
+        let mut came = BTreeMap::new();
+        let mut went = BTreeMap::new();
+        for (id, relation) in
+            commands::seen_of_kind("create_table", command, |row| (row.id(), row.relation()))?
+        {
+            note(&mut came, relation, id);
         }
-        let table = op["table"].take();
-        let name = |key: &str| table[key].as_str().unwrap_or_default().to_owned();
-        if table.is_object() {
-            found.insert((name("schema"), name("name")), table.to_string());
+        // A table that was replaced under another name left its old one behind, and no other record says so.
+        for (id, relation, op) in commands::seen_of_kind("replace_table", command, |row| {
+            (row.id(), row.relation(), row.op())
+        })? {
+            let name = |key: &str| op["from"][key].as_str().unwrap_or_default().to_owned();
+            let old = electric_schema::names::qualified(&name("schema"), &name("name"));
+            if old != relation {
+                note(&mut went, old, id);
+                note(&mut came, relation, id);
+            }
         }
+        let mut shapes = BTreeMap::new();
+        for relation in came.keys() {
+            let last = commands::seen_last_of(relation, command, |row| {
+                (row.id(), row.command(), row.op())
+            })?;
+            let Some((id, word, mut op)) = last else {
+                continue;
+            };
+            if word == "disable_table" || went.get(relation).is_some_and(|&when| when > id) {
+                continue;
+            }
+            let table = op["table"].take();
+            let name = |key: &str| table[key].as_str().unwrap_or_default().to_owned();
+            if table.is_object() {
+                shapes.insert((name("schema"), name("name")), table.to_string());
+            }
+        }
+        Ok(Past { shapes, came })
     }
-    Ok(found)
 }
 
 /// The enums, domains and ranges that were ever recorded, as they were, in the order in which they were made.
@@ -188,7 +193,7 @@ pub fn types(moment: &Moment) -> Result<Vec<TypeDefinition>, Error> {
 
 /// The enums that the tables use, as JSON objects, by schema and name.
 pub fn enums(moment: &Moment) -> Result<Vec<Value>, Error> {
-    let mut found: Vec<TypeDefinition> = if moment.is_now {
+    let mut found: Vec<TypeDefinition> = if moment.past.is_none() {
         store::types::seen()?
     } else {
         let mut used = BTreeSet::new();
@@ -226,13 +231,10 @@ fn permissions<T: Stored + Ord + Serialize + DeserializeOwned>(
     (more, less): (&str, &str),
     key: &str,
 ) -> Result<Vec<Value>, Error> {
-    let mut found: Vec<T> = if moment.is_now {
-        store::permissions::all(Seen::ByStatement)?
-    } else {
-        let lives = Lives::until(moment)?;
+    let mut found: Vec<T> = if let Some(past) = &moment.past {
         let mut found = Vec::new();
-        for (schema, name) in past_shapes(moment)?.into_keys() {
-            let relation = electric_schema::names::qualified(&schema, &name);
+        for (schema, name) in past.shapes.keys() {
+            let relation = electric_schema::names::qualified(schema, name);
             let last = |command: &str| {
                 commands::seen_last_of_kind(command, &relation, moment.command, |row| {
                     (row.id(), row.op())
@@ -240,7 +242,7 @@ fn permissions<T: Stored + Ord + Serialize + DeserializeOwned>(
             };
             let last = [last(more)?, last(less)?];
             // What was granted on another table of that name went with it.
-            let came = lives.came.get(&relation).copied().unwrap_or(0);
+            let came = past.came.get(&relation).copied().unwrap_or(0);
             let newest = last.into_iter().flatten().max_by_key(|(id, _)| *id);
             if let Some((_, mut op)) = newest.filter(|(id, _)| *id > came) {
                 let rows: Vec<T> = serde_json::from_value(op[key].take())?;
@@ -248,6 +250,8 @@ fn permissions<T: Stored + Ord + Serialize + DeserializeOwned>(
             }
         }
         found
+    } else {
+        store::permissions::all(Seen::ByStatement)?
     };
     found.sort();
     Ok(found

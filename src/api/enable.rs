@@ -174,7 +174,7 @@ fn record(candidates: &[Candidate]) -> Result<(), Error> {
     for (at, change) in order::creation(&shapes) {
         let (candidate, table) = (&candidates[at], shapes[at]);
         let relation = table.qualified_name();
-        let again = store::commands::has(&relation, "create_table")?;
+        let again = store::commands::has_table(&relation)?;
         capture::record::again(&change, &relation, Some(table), again)?;
         store::shapes::insert(candidate.id, table, &candidate.actual.identity)?;
         xact::command_counter_increment();

@@ -59,7 +59,7 @@ pub fn diagram(_call: &Call) -> Result<Datum, Error> {
 /// `electric.migrations_since` in SQL begins after it.
 pub fn last_command(call: &Call) -> Result<Datum, Error> {
     let id = match call.arg::<String>(0) {
-        Some(version) => history::moment(Some(&version))?.command,
+        Some(version) => history::last_command(&version)?,
         None => 0,
     };
     Ok(id.into())

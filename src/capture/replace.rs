@@ -61,11 +61,21 @@ pub(super) fn table(id: pg_sys::Oid, compared: Compared, watch: &Watch) -> Resul
             referencing.extend(keys.map(|key| (name.clone(), key)));
         }
     }
+    let name = actual.table.qualified_name();
+    let renamed = recorded.qualified_name() != name;
+    // Replicas may have kept another table of its new name.
+    let again = renamed && store::commands::has_table(&name)?;
     let change = Change::ReplaceTable {
         from: Box::new(recorded),
         referencing,
     };
-    record::one(&change, &actual.table.qualified_name(), Some(&actual.table))?;
+    record::again(&change, &name, Some(&actual.table), again)?;
+    if renamed {
+        // Postgres sends rows of partitions on under the name that their root had: it does not look there again.
+        relation::descendants(id)
+            .into_iter()
+            .for_each(relation::invalidate);
+    }
     store::shapes::update(id, &actual.table, &actual.identity)?;
     xact::command_counter_increment();
     enable::release_types()?;

@@ -337,3 +337,9 @@ pub fn descendants(relation: pg_sys::Oid) -> Vec<pg_sys::Oid> {
     }
     found
 }
+
+/// Has everybody who keeps something about the relation read it anew, those who decode the log included.
+pub fn invalidate(relation: pg_sys::Oid) {
+    // SAFETY: inside a transaction, for a relation that the catalog has.
+    unsafe { pg_sys::CacheInvalidateRelcacheByRelid(relation) }
+}

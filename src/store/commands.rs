@@ -176,15 +176,16 @@ pub fn words_after(id: i64) -> Result<Vec<String>, Error> {
         .collect())
 }
 
-/// Whether history already makes a table or type of that name.
+/// Whether history already makes a table or type of that name, by that command.
 pub fn has(relation: &str, command: &str) -> Result<bool, Error> {
-    let Indexed { table, index } = by_relation()?;
-    Ok(heap::scan(table, index, &[Key::text(4, relation)], |row| {
-        row.get::<String>(3)
-    })
-    .into_iter()
-    .flatten()
-    .any(|made| made == command))
+    let Indexed { table, index } = by_command()?;
+    let keys = [Key::text(3, command), Key::text(4, relation)];
+    Ok(heap::last_of(table, index, &keys, Seen::Now, |_| ()).is_some())
+}
+
+/// Whether history already makes a table of that name, one that replicas may have kept when it was disabled.
+pub fn has_table(relation: &str) -> Result<bool, Error> {
+    Ok(has(relation, "create_table")? || has(relation, "replace_table")?)
 }
 
 /// Adds one.

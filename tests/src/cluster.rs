@@ -180,12 +180,19 @@ impl Cluster {
 
     /// Starts the server and waits until it takes connections.
     pub fn start(&self) -> Result<()> {
+        self.start_with("", &[])
+    }
+
+    /// The same with options for the server's own command line and variables for its environment.
+    pub fn start_with(&self, options: &str, environment: &[(&str, &str)]) -> Result<()> {
         let log = self.directory.join("log");
         let mut command = self.command("pg_ctl");
+        command.envs(environment.iter().copied());
         command
             .args(["start", "--wait", "--silent", "--timeout=60", "--log"])
             .arg(&log);
-        command.arg("--pgdata").arg(self.data_directory());
+        command.args(["--options", options, "--pgdata"]);
+        command.arg(self.data_directory());
         // The server keeps what it inherits open: it must not hold the pipes of the test program.
         command
             .stdin(Stdio::null())

@@ -39,6 +39,21 @@ pub struct CommandRow {
     pub hash: String,
 }
 
+impl CommandRow {
+    /// The name that a table had before it was replaced.
+    pub fn replaced(&self) -> Option<String> {
+        let from = self
+            .op
+            .get("from")
+            .filter(|_| self.command == "replace_table")?;
+        let name = |key: &str| from.get(key).and_then(Value::as_str);
+        Some(electric_schema::names::qualified(
+            name("schema")?,
+            name("name")?,
+        ))
+    }
+}
+
 /// A row of `electric.migrations`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MigrationRow {

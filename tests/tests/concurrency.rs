@@ -1,9 +1,12 @@
 //! Sessions that migrate at the same time: they wait for each other, and see what the other left.
 
+use std::time::Duration;
+
 use electric_tests::cluster::Cluster;
 use electric_tests::database::{Database, run, wait_until, words};
-use electric_tests::errors::failure;
+use electric_tests::errors::{describe, failure};
 use electric_tests::replica::{Replica, ledger};
+use postgres::Client;
 
 /// A database with that many electrified tables, `t0`, `t1` …
 fn tables(count: usize) -> Database<'static> {
@@ -197,4 +200,131 @@ fn a_table_is_enabled_under_the_name_that_its_schema_is_getting() {
         enabling.join().unwrap();
     });
     assert_eq!(words(&database.commands()), [("create_table", "other.t")]);
+}
+
+/// Rounds of each session in the mixed run.
+const ROUNDS: usize = 6;
+
+/// Runs the statements one after the other; what fails for want of time is begun again, anything else fails the test.
+fn insist(client: &mut Client, statements: &[String]) {
+    loop {
+        let failed = statements
+            .iter()
+            .find_map(|sql| client.batch_execute(sql).err());
+        match failed {
+            None => return,
+            Some(error) if error.code().is_some_and(|code| code.code() == "55P03") => {
+                // Outside a transaction this is a warning.
+                run(client, "ROLLBACK");
+            }
+            Some(error) => panic!("{statements:?}\n{}", describe(&error)),
+        }
+    }
+}
+
+/// Transactions that alter several tables, write to them, and undo some of it.
+fn migrate(database: &Database<'_>, worker: usize, tables: usize) {
+    let mut client = database.client();
+    if worker % 2 == 1 {
+        run(&mut client, "SET lock_timeout = '300ms'");
+    }
+    for round in 0..ROUNDS {
+        let name = format!("{worker}_{round}");
+        let (one, other) = (
+            (worker + round) % tables,
+            (worker * 3 + round * 2 + 1) % tables,
+        );
+        // What a transaction writes it writes after its first migration: before, it would hold what a migration that
+        // is ahead of it may want.
+        insist(
+            &mut client,
+            &[
+                "BEGIN".to_owned(),
+                format!("ALTER TABLE t{one} ADD COLUMN c_{name} int DEFAULT {round}"),
+                format!("INSERT INTO t{one} (id, value) VALUES (1{worker}{round}000, 'x')"),
+                "SAVEPOINT s".to_owned(),
+                format!("ALTER TABLE t{other} ADD COLUMN lost_{name} text"),
+                format!("CREATE INDEX lost_{name} ON t{other} (lost_{name})"),
+                "ROLLBACK TO s".to_owned(),
+                format!("CREATE INDEX i_{name} ON t{other} (value, id)"),
+                "SAVEPOINT s".to_owned(),
+                format!("ALTER TABLE t{other} ALTER value SET DEFAULT '{name}'"),
+                "RELEASE s".to_owned(),
+                format!("UPDATE t{one} SET c_{name} = 7 WHERE id % 3 = 0 AND id >= 10000"),
+                if round % 3 == 2 { "ROLLBACK" } else { "COMMIT" }.to_owned(),
+            ],
+        );
+        if round % 2 == 0 {
+            insist(&mut client, &[format!("DROP INDEX IF EXISTS i_{name}")]);
+        }
+    }
+}
+
+/// Transactions that only write, each to one table and to rows of its own.
+fn write(database: &Database<'_>, worker: usize, tables: usize) {
+    let mut client = database.client();
+    for round in 0..ROUNDS * 10 {
+        let (table, id) = ((worker + round) % tables, worker * 1000 + round);
+        run(
+            &mut client,
+            &format!(
+                "BEGIN; INSERT INTO t{table} VALUES ({id}, 'a'); SAVEPOINT s; DELETE FROM t{table} WHERE id = {id}; \
+                 ROLLBACK TO s; UPDATE t{table} SET value = 'b' WHERE id = {id}; {}",
+                if round % 5 == 4 { "ROLLBACK" } else { "COMMIT" }
+            ),
+        );
+    }
+}
+
+/// Indexes made and dropped concurrently, on a table that transactions above leave alone: of those that they alter,
+/// Postgres itself would call it a deadlock.
+fn index_concurrently(database: &Database<'_>, table: usize) {
+    let mut client = database.client();
+    for round in 0..ROUNDS {
+        for sql in [
+            format!("CREATE INDEX CONCURRENTLY later ON t{table} (value)"),
+            format!("INSERT INTO t{table} VALUES ({round}, 'x')"),
+            "DROP INDEX CONCURRENTLY later".to_owned(),
+        ] {
+            insist(&mut client, &[sql]);
+        }
+    }
+}
+
+#[test]
+fn sessions_that_migrate_write_and_undo_at_once_leave_a_history_that_a_replica_follows() {
+    const TABLES: usize = 4;
+    let database = tables(TABLES + 1);
+    let (mut replica, _) = Replica::follow(&database, None).unwrap();
+    std::thread::scope(|scope| {
+        let database = &database;
+        let mut sessions = Vec::new();
+        for worker in 0..8 {
+            sessions.push(scope.spawn(move || migrate(database, worker, TABLES)));
+        }
+        for worker in 1..4 {
+            sessions.push(scope.spawn(move || write(database, worker, TABLES)));
+        }
+        sessions.push(scope.spawn(move || index_concurrently(database, TABLES)));
+        // Meanwhile the stream is decoded, record by record and row by row.
+        while sessions.iter().any(|session| !session.is_finished()) {
+            replica.poll(Duration::from_millis(50)).unwrap();
+        }
+        for session in sessions {
+            session.join().unwrap();
+        }
+    });
+    let (commands, migrations) = (database.commands(), database.migrations());
+    let kept = commands.iter().filter(|c| c.command == "add_column");
+    assert_eq!(kept.count(), 8 * ROUNDS * 2 / 3);
+    assert!(commands.iter().all(|c| !c.query.contains("lost")));
+    let concurrent = commands
+        .iter()
+        .filter(|c| c.query.contains("CONCURRENTLY"))
+        .count();
+    assert_eq!(concurrent, 2 * ROUNDS);
+    let migrations: Vec<_> = migrations.into_iter().map(|m| (m.id, m.version)).collect();
+    ledger::verify(&migrations, &commands).unwrap();
+    // It refuses ids with a gap or in another order than that of the commits.
+    replica.must_agree();
 }

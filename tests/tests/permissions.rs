@@ -538,7 +538,7 @@ fn conditions_are_parsed_by_the_server() {
         "ROW.author = AUTH.user_id",
         "NEW.author = OLD.author AND NEW.id <> OLD.id",
         "issues.id = AUTH.user_id",
-        "AUTH.claims ->> 'email' LIKE '%@x' || $$)$$ /* ) */",
+        "AUTH.claims ->> 'email' LIKE /* ) */ '%@x' || $$)$$",
         "lower(AUTH.user_id) = author",
         "AUTH.user_id::uuid = ROW.id",
         "coalesce(length(title), 0) > 3",

@@ -34,7 +34,8 @@ const EXPLANATIONS: &str = "tests/core_regress/differences.md";
 /// Run PostgreSQL's own regression suite with and without the extension, and compare the results
 ///
 /// Each run has a fresh server in a temporary directory, which goes with it. With the extension means: preloaded, and created in the
-/// database of the tests. Results, logs and differences are kept in target/xtask/core-regress.
+/// database of the tests; once with nothing electrified, and once with the tables of tests/core_regress/electrified.sql.
+/// Results, logs and differences are kept in target/xtask/core-regress.
 #[derive(clap::Args)]
 pub struct Options {
     /// The major version of PostgreSQL
@@ -48,6 +49,10 @@ pub struct Options {
     /// Preload them before or after the extension [default: both, one after the other]
     #[arg(long, requires = "with")]
     order: Option<Order>,
+
+    /// Only with tables electrified, which other libraries are always tried with
+    #[arg(long)]
+    electrified: bool,
 
     /// A source tree of PostgreSQL, instead of the source package that apt has
     #[arg(long, value_name = "DIR")]
@@ -72,7 +77,7 @@ pub enum Verdict {
 /// Runs the job.
 pub fn run(options: &Options) -> Result<ExitCode> {
     let mut host = Host::new()?;
-    let (baseline, others) = variants(&options.with, options.order);
+    let (baseline, others) = variants(&options.with, options.order, options.electrified);
     let total = setup::steps(&host, &[options.pg]) + 2 + steps(&others);
     let mut progress = Progress::new(total, host.log("core-regress"))?;
     let servers = setup::prepare(&mut host, &[options.pg], &mut progress)?;
@@ -112,7 +117,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
 
 /// The suite as a step of `cargo xtask test`, with the extension that is installed.
 pub fn check(host: &Host, server: &Server) -> Result<Verdict> {
-    let (baseline, others) = variants(&[], None);
+    let (baseline, others) = variants(&[], None, false);
     let mut progress = Progress::new(steps(&others), host.log("core-regress"))?;
     compare_runs(host, server, &baseline, &others, None, &mut progress)
 }

@@ -344,6 +344,9 @@ impl Constraints<'_> {
 }
 
 /// Indexes that came, went or were renamed. All of it is allowed: an index holds no rows of its own.
+///
+/// Those that went come first, so that their names are free. A name that another index had is never the target of a
+/// rename, so that renames need no order among themselves: such an index is dropped and made.
 fn indexes(recorded: &Table, actual: &Table) -> Vec<Change> {
     let same_name = |a: &Index, b: &Index| a.name == b.name && comparable(a) == comparable(b);
     let mut gone: Vec<&Index> = recorded
@@ -351,24 +354,26 @@ fn indexes(recorded: &Table, actual: &Table) -> Vec<Change> {
         .iter()
         .filter(|old| !actual.indexes.iter().any(|new| same_name(old, new)))
         .collect();
-    let mut changes = Vec::new();
+    let mut renamed = Vec::new();
     let mut came = Vec::new();
     for new in &actual.indexes {
         if recorded.indexes.iter().any(|old| same_name(old, new)) {
             continue;
         }
-        let renamed = gone
+        let is_new_name = !recorded.indexes.iter().any(|old| old.name == new.name);
+        let before = gone
             .iter()
-            .position(|old| old.name != new.name && comparable(old) == comparable(new));
-        match renamed {
-            Some(position) => changes.push(Change::RenameIndex {
+            .position(|old| is_new_name && comparable(old) == comparable(new));
+        match before {
+            Some(position) => renamed.push(Change::RenameIndex {
                 from: gone.remove(position).clone(),
                 to: new.clone(),
             }),
             None => came.push(Change::CreateIndex(new.clone())),
         }
     }
-    changes.extend(gone.into_iter().cloned().map(Change::DropIndex));
+    let mut changes: Vec<Change> = gone.into_iter().cloned().map(Change::DropIndex).collect();
+    changes.extend(renamed);
     changes.extend(came);
     changes
 }

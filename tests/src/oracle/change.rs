@@ -1,4 +1,4 @@
-//! Additive changes of electrified tables, and what happens around them.
+//! Changes of electrified tables, most of them additive, and what happens around them.
 
 use electric_schema::names::quote_ident;
 
@@ -6,6 +6,7 @@ use super::choices::Choices;
 use super::create::{self, added_column};
 use super::index;
 use super::names::literal;
+use super::policy;
 use super::rows;
 use super::state::State;
 use super::types::constant;
@@ -34,6 +35,8 @@ const KINDS: &[Kind] = &[
     Kind::DisableAndEnable,
     Kind::Setting,
     Kind::AddEnumValue,
+    Kind::Loosen,
+    Kind::Replace,
 ];
 
 /// A kind of step.
@@ -54,6 +57,8 @@ enum Kind {
     CreateTables,
     Unrecorded,
     Setting,
+    Loosen,
+    Replace,
 }
 
 /// Statements that belong together.
@@ -101,6 +106,8 @@ pub fn step(choices: &mut Choices<'_>, state: &mut State) -> Step {
         Kind::DisableAndEnable => disable_and_enable(table, choices, state, statements),
         Kind::Unrecorded => statements.extend(unrecorded(table, choices, state)),
         Kind::Setting => statements.push(setting(choices).to_owned()),
+        Kind::Loosen => statements.extend(policy::loosen(table, choices, state)),
+        Kind::Replace => statements.extend(policy::replace(table, choices, state)),
     }
     step
 }
@@ -204,11 +211,13 @@ fn validate(table: usize, choices: &mut Choices<'_>, state: &mut State) -> Optio
         return None;
     }
     let name = known.unvalidated.remove(place);
-    Some(format!(
+    let statement = format!(
         "ALTER TABLE {} VALIDATE CONSTRAINT {}",
         known.sql(),
         quote_ident(&name)
-    ))
+    );
+    known.constraints.push(name);
+    Some(statement)
 }
 
 /// A table leaves, changes as it likes, and comes back.
@@ -231,18 +240,19 @@ fn disable_and_enable(
     if choices.chance(40) {
         let renamed = state.name(choices, "column");
         if let Some(made) = state.tables.get_mut(table)
-            && let Some(column) = made
+            && let Some(name) = made
                 .columns
-                .iter_mut()
+                .iter()
                 .rev()
-                .find(|c| !made.key.contains(&c.name))
+                .map(|column| column.name.clone())
+                .find(|name| !made.key.contains(name))
         {
             statements.push(format!(
                 "ALTER TABLE {sql} RENAME COLUMN {} TO {}",
-                quote_ident(&column.name),
+                quote_ident(&name),
                 quote_ident(&renamed)
             ));
-            column.name = renamed;
+            made.rename_column(&name, &renamed);
         }
     }
     if choices.chance(20) {
@@ -253,11 +263,16 @@ fn disable_and_enable(
 
 /// What replicas need not hear of.
 fn unrecorded(table: usize, choices: &mut Choices<'_>, state: &mut State) -> Option<String> {
-    let known = state.tables.get(table)?;
+    let number = state.number();
+    let known = state.tables.get_mut(table)?;
     let sql = known.sql();
-    let column = choices.pick(&known.columns)?;
-    let quoted = quote_ident(&column.name);
-    Some(match choices.below(6) {
+    let column = choices.pick(&known.columns)?.name.clone();
+    let quoted = quote_ident(&column);
+    let what = choices.below(6);
+    if what == 5 {
+        known.fixed.push(column);
+    }
+    Some(match what {
         0 => format!("COMMENT ON TABLE {sql} IS 'it''s a comment'"),
         1 => format!("GRANT SELECT ON {sql} TO PUBLIC"),
         2 => format!("ALTER TABLE {sql} ENABLE ROW LEVEL SECURITY"),
@@ -266,7 +281,7 @@ fn unrecorded(table: usize, choices: &mut Choices<'_>, state: &mut State) -> Opt
         _ => format!(
             "CREATE RULE r{} AS ON INSERT TO {sql} DO ALSO SELECT 1; CREATE VIEW app.view_{} AS SELECT {quoted} FROM {sql}",
             choices.number(),
-            state.number()
+            number
         ),
     })
 }

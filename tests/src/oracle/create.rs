@@ -118,6 +118,8 @@ fn table(choices: &mut Choices<'_>, state: &mut State, statements: &mut Vec<Stri
             referable: true,
             indexes: Vec::new(),
             unvalidated: Vec::new(),
+            constraints: Vec::new(),
+            fixed: Vec::new(),
             references: Vec::new(),
             partitioned: choices.chance(15),
             next_key: 1,
@@ -252,6 +254,7 @@ impl Draft {
         let of = &column.data_type;
         if of.class == Class::Text && choices.chance(15) {
             item.push_str(choices.text(&[" COLLATE \"C\"", " COLLATE \"POSIX\""]));
+            self.table.fixed.push(column.name.clone());
         }
         match choices.below(10) {
             5 | 6 => item.push_str(&format!(" DEFAULT {}", constant(of, choices, state))),
@@ -346,6 +349,7 @@ impl Draft {
                 "ALTER TABLE {} ADD CONSTRAINT {name} {key}",
                 self.table.sql()
             ));
+            self.table.constraints.push(constraint);
         }
     }
 
@@ -387,6 +391,7 @@ impl Draft {
             } else {
                 self.items
                     .push(format!("CONSTRAINT {} {check}", quote_ident(&name)));
+                self.table.constraints.push(name);
             }
         }
         if self.table.partitioned {
@@ -397,7 +402,9 @@ impl Draft {
             && let (Some(first), Some(second)) = (choices.pick(&ordered), choices.pick(&ordered))
             && first.name != second.name
         {
-            let name = quote_ident(&state.name(choices, "unique"));
+            let name = state.name(choices, "unique");
+            self.table.constraints.push(name.clone());
+            let name = quote_ident(&name);
             let word = choices.text(&["UNIQUE", "UNIQUE NULLS NOT DISTINCT"]);
             let included = columns
                 .last()
@@ -425,7 +432,9 @@ impl Draft {
         if choices.chance(50)
             && let Some(range) = choices.pick(&ranges)
         {
-            let name = quote_ident(&state.name(choices, "exclude"));
+            let name = state.name(choices, "exclude");
+            self.table.constraints.push(name.clone());
+            let name = quote_ident(&name);
             let predicate = choices.text(&["", " WHERE (true)", " DEFERRABLE INITIALLY DEFERRED"]);
             self.items.push(format!(
                 "CONSTRAINT {name} EXCLUDE USING gist ({} WITH &&){predicate}",
@@ -477,6 +486,7 @@ pub fn added_column(
     let mut item = format!("{} {}", quote_ident(&name), data_type.sql);
     if data_type.class == Class::Text && choices.chance(15) {
         item.push_str(" COLLATE \"C\"");
+        state.tables.get_mut(table)?.fixed.push(name.clone());
     }
     let default = match choices.below(10) {
         4 | 5 => Some(constant(&data_type, choices, state)),

@@ -2,7 +2,7 @@
 //!
 //! A plan is a list of lists of numbers, from which a script is made while it runs: any numbers give a script, and
 //! fewer and smaller ones a simpler script, so that plans can be generated and shrunk without knowing SQL. The script
-//! makes tables of all types, changes them additively, and writes rows in between; then its records are run in an
+//! makes tables of all types, changes them, additively and as the other policies let it, and writes rows in between; then its records are run in an
 //! empty Postgres and in SQLite, and must give what the server has.
 
 mod built_in;
@@ -12,6 +12,7 @@ mod create;
 mod index;
 mod introspection;
 mod names;
+mod policy;
 mod postgres;
 mod rows;
 mod session;

@@ -51,6 +51,10 @@ pub struct Table {
     pub indexes: Vec<String>,
     /// Constraints that are NOT VALID.
     pub unvalidated: Vec<String>,
+    /// Other constraints whose names are known, the primary key left out.
+    pub constraints: Vec<String>,
+    /// Columns whose type must stay: views use them, or they have a collation of their own.
+    pub fixed: Vec<String>,
     /// Other tables that it references.
     pub references: Vec<usize>,
     /// It is a partitioned table.
@@ -76,6 +80,14 @@ impl Table {
         quoted.join(", ")
     }
 
+    /// Gives a column that is no key another name.
+    pub fn rename_column(&mut self, from: &str, to: &str) {
+        let columns = self.columns.iter_mut().map(|column| &mut column.name);
+        for name in columns.chain(&mut self.fixed).filter(|name| *name == from) {
+            to.clone_into(name);
+        }
+    }
+
     /// The column of that name.
     pub fn column(&self, name: &str) -> Option<&Column> {
         self.columns.iter().find(|column| column.name == name)
@@ -98,7 +110,15 @@ pub struct State {
 }
 
 /// The schemas of a script.
-pub const SCHEMAS: &[&str] = &["public", "app", "Other \"schema\"", "schema.dot"];
+pub const SCHEMAS: &[&str] = &[
+    "public",
+    "app",
+    "Other \"schema\"",
+    "schema.dot",
+    "order",
+    "日本語's\nline",
+    "sixty-three bytes, sixty-three bytes, sixty-three bytes, sixty-",
+];
 
 impl State {
     /// Nothing but types.
@@ -111,7 +131,9 @@ impl State {
 
     /// A schema.
     pub fn schema(&self, choices: &mut Choices<'_>) -> String {
-        let place = choices.below(8).saturating_sub(4);
+        let place = choices
+            .below(2 * SCHEMAS.len())
+            .saturating_sub(SCHEMAS.len());
         SCHEMAS.get(place).copied().unwrap_or("public").to_owned()
     }
 

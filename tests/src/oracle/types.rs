@@ -242,13 +242,19 @@ fn make_domain(
         ));
     }
     statements.push(statement);
-    Type { sql, ..base }
+    // Its name does not tell that its values may not be long.
+    let class = if base.class == Class::Text && base.sql.contains("char(") {
+        Class::Other
+    } else {
+        base.class
+    };
+    Type { sql, class, ..base }
 }
 
 /// A value that needs no query, for a DEFAULT.
 pub fn constant(of: &Type, choices: &mut Choices<'_>, state: &State) -> String {
     let value = of.value(choices, state);
-    if value.contains("SELECT") {
+    if value.starts_with("(SELECT ") {
         "'constant'".to_owned()
     } else {
         value

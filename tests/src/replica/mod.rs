@@ -290,7 +290,7 @@ impl<'a> Replica<'a> {
         Ok(applied)
     }
 
-    /// Applies one transaction in one of SQLite; returns it with the tables that it created.
+    /// Applies one transaction in one of SQLite; returns it with the tables that it created, or made anew.
     fn apply(&mut self, xid: u32, changes: &[Change]) -> Result<(Transaction, BTreeSet<String>)> {
         let unchecked = |change: &Change| {
             is_record(&change.relation, "ddl_commands") || matches!(change.kind, Kind::Truncate)
@@ -310,7 +310,7 @@ impl<'a> Replica<'a> {
                 if let Some(event) = record(&mut self.ledger, relation, &change.kind)? {
                     if let Event::Command(command) = &event {
                         run_command(&sqlite, &mut self.shapes, command)?;
-                        if command.command == "create_table" {
+                        if matches!(command.command.as_str(), "create_table" | "replace_table") {
                             created.insert(command.relation.clone());
                         }
                     }
@@ -478,7 +478,10 @@ fn run_command(
         Some(table) => {
             let table: Table = serde_json::from_value(table.clone())
                 .with_context(|| format!("the table of command {}", command.id))?;
-            let known = shapes.insert(table.qualified_name(), table).is_some();
+            let before = command.replaced();
+            let before = before.unwrap_or_else(|| table.qualified_name());
+            let known = shapes.remove(&before).is_some();
+            shapes.insert(table.qualified_name(), table);
             ensure!(
                 known || command.command == "create_table",
                 "command {} on a table never created",

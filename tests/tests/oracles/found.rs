@@ -105,3 +105,28 @@ fn a_replaced_table_gets_its_references_back() {
         "SET electric.policy = unrestricted; ALTER TABLE parent DROP COLUMN a",
     ]);
 }
+
+#[test]
+fn a_replaced_table_is_enabled_again_under_its_later_name() {
+    holds(&[
+        "CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE u (id int PRIMARY KEY); SELECT electric.enable('t', 'u')",
+        "SET electric.policy = 'unrestricted'; ALTER TABLE t RENAME TO v; RESET electric.policy",
+        "SELECT electric.disable('v'); SELECT electric.enable('v'); ALTER TABLE v ADD COLUMN a int",
+        // The name of one that replicas kept.
+        "SELECT electric.disable('u'); DROP TABLE u; SET electric.policy = 'unrestricted'; ALTER TABLE v RENAME TO u; \
+         RESET electric.policy; INSERT INTO u VALUES (1, 2)",
+    ]);
+}
+
+#[test]
+fn rows_of_partitions_come_under_the_later_name_of_their_root() {
+    holds(&[
+        "CREATE SCHEMA later; CREATE TABLE t (id int PRIMARY KEY) PARTITION BY HASH (id); \
+         CREATE TABLE partitions.p PARTITION OF t FOR VALUES WITH (MODULUS 1, REMAINDER 0); SELECT electric.enable('t')",
+        "INSERT INTO t VALUES (1)",
+        "SET electric.policy = 'unrestricted'; ALTER TABLE t SET SCHEMA later; RESET electric.policy",
+        "INSERT INTO later.t VALUES (2)",
+        "SET electric.policy = 'unrestricted'; ALTER TABLE later.t RENAME TO u; RESET electric.policy",
+        "INSERT INTO later.u VALUES (3)",
+    ]);
+}

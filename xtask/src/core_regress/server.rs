@@ -25,6 +25,9 @@ max_prepared_transactions = 2
 compute_query_id = regress
 ";
 
+/// What runs before the tests.
+const FIRST: &str = "tests/core_regress/electrified.sql";
+
 /// A directory of the user for servers, in which one server at a time runs the suite. All runs have the same paths, so that paths in
 /// results are the same too.
 pub struct Workshop<'a> {
@@ -128,6 +131,13 @@ impl<'a> Workshop<'a> {
                     .arg(self.directory.join(to)),
             )?;
         }
+        let first = self.host.workspace.join(FIRST);
+        let first = fs::read(&first).with_context(|| format!("cannot read {}", first.display()))?;
+        let regress = self.regress();
+        fs::write(regress.join("sql/electrified.sql"), first)?;
+        // pg_regress wants one. What counts is the comparison with the other runs.
+        fs::write(regress.join("expected/electrified.out"), "")?;
+        fs::write(regress.join("first_schedule"), "test: electrified\n")?;
         if let Some((uid, gid)) = self.identity {
             let mut command = Command::new("chown");
             output(
@@ -160,9 +170,10 @@ impl<'a> Workshop<'a> {
         let file = self.data().join("postgresql.conf");
         let before = fs::read_to_string(&file)?;
         let settings = format!(
-            "{before}\n{SETTINGS}unix_socket_directories = '{}'\nshared_preload_libraries = '{}'\n{}",
+            "{before}\n{SETTINGS}unix_socket_directories = '{}'\nshared_preload_libraries = '{}'\ncore_regress.electrified = {}\n{}",
             self.directory.display(),
             variant.preload.join(","),
+            variant.electrified,
             variant.settings
         );
         fs::write(&file, settings)?;
@@ -196,6 +207,7 @@ impl<'a> Workshop<'a> {
             .arg(directory("inputdir", &regress))
             .arg(directory("outputdir", &regress))
             .arg(directory("dlpath", &regress))
+            .arg(directory("schedule", &regress.join("first_schedule")))
             .arg(directory("schedule", &regress.join("parallel_schedule")))
             .arg(directory("bindir", &self.directory.join("bin")))
             .arg(directory("host", &self.directory))
@@ -214,8 +226,15 @@ impl<'a> Workshop<'a> {
 
     /// Two runs also agree where nothing was loaded.
     fn check(&self, variant: &Variant) -> Result<()> {
-        let query = "SELECT current_setting('shared_preload_libraries'), \
-                     (SELECT string_agg(extname, ',') FROM pg_extension WHERE extname <> 'plpgsql')";
+        let electrified = if variant.electrified {
+            "(SELECT count(*) > 1 FROM electric.electrified)"
+        } else {
+            "false"
+        };
+        let query = format!(
+            "SELECT current_setting('shared_preload_libraries'), \
+             (SELECT string_agg(extname, ',') FROM pg_extension WHERE extname <> 'plpgsql'), {electrified}"
+        );
         let mut command = self.command("psql");
         command.args([
             "-X",
@@ -228,14 +247,16 @@ impl<'a> Workshop<'a> {
             "-d",
             "regression",
             "-c",
-            query,
+            &query,
             "-h",
         ]);
         let is = output(command.arg(&self.directory))?;
         let mut words = is.trim_end().split(' ');
         let preload = words.next().unwrap_or_default();
         let created: Vec<&str> = words.next().unwrap_or_default().split(',').collect();
+        let electrified = words.next() == Some("t");
         if preload != variant.preload.join(",")
+            || electrified != variant.electrified
             || !variant.create.iter().all(|name| created.contains(name))
         {
             bail!("the server did not run with what it should have: {is:?} is not {variant:?}");

@@ -13,6 +13,8 @@ pub struct Variant {
     pub create: Vec<&'static str>,
     /// Further lines of postgresql.conf.
     pub settings: String,
+    /// Whether tables are electrified before the tests run. The tables are there in any case.
+    pub electrified: bool,
 }
 
 /// A library that other people preload beside ours.
@@ -62,12 +64,17 @@ pub enum Order {
     After,
 }
 
-/// The run without the extension, and those to compare with it.
-pub fn variants(with: &[Library], order: Option<Order>) -> (Variant, Vec<Variant>) {
+/// The run without the extension, and those to compare with it: where nobody uses it, and where some tables beside those of
+/// the tests are electrified. Among other libraries, or `electrified_only`, the latter alone: it asks for more.
+pub fn variants(
+    with: &[Library],
+    order: Option<Order>,
+    electrified_only: bool,
+) -> (Variant, Vec<Variant>) {
     let names: Vec<&'static str> = with.iter().map(|library| library.name()).collect();
     let settings: String = with.iter().map(|library| library.settings()).collect();
     let ours = "electric";
-    let variant = |name: String, preload: Vec<&'static str>| Variant {
+    let variant = |name: String, preload: Vec<&'static str>, electrified: bool| Variant {
         name,
         // Ours last, whatever the order of preloading: so the others have the same OIDs as without it.
         create: names
@@ -77,12 +84,18 @@ pub fn variants(with: &[Library], order: Option<Order>) -> (Variant, Vec<Variant
             .collect(),
         preload,
         settings: settings.clone(),
+        electrified,
+    };
+    let electrified = |preload: Vec<&'static str>| {
+        let name = format!("{}-electrified", preload.join("+"));
+        variant(name, preload, true)
     };
     if names.is_empty() {
-        return (
-            variant("stock".into(), vec![]),
-            vec![variant(ours.into(), vec![ours])],
-        );
+        let mut others = vec![electrified(vec![ours])];
+        if !electrified_only {
+            others.insert(0, variant(ours.into(), vec![ours], false));
+        }
+        return (variant("stock".into(), vec![], false), others);
     }
     let orders = order.map_or(vec![Order::Before, Order::After], |order| vec![order]);
     let others = orders.into_iter().map(|order| {
@@ -90,11 +103,10 @@ pub fn variants(with: &[Library], order: Option<Order>) -> (Variant, Vec<Variant
             Order::Before => [&names[..], &[ours]],
             Order::After => [&[ours], &names[..]],
         };
-        let preload = preload.concat();
-        variant(preload.join("+"), preload)
+        electrified(preload.concat())
     });
     let others = others.collect();
-    (variant(names.join("+"), names.clone()), others)
+    (variant(names.join("+"), names.clone(), false), others)
 }
 
 #[cfg(test)]
@@ -103,24 +115,26 @@ mod tests {
 
     #[test]
     fn stock_is_compared_with_the_extension() {
-        let (baseline, others) = variants(&[], None);
+        let (baseline, others) = variants(&[], None, false);
         assert_eq!(
             (baseline.name.as_str(), &baseline.preload[..]),
             ("stock", &[][..])
         );
-        let preloads: Vec<_> = others.into_iter().map(|other| other.preload).collect();
-        assert_eq!(preloads, [["electric"]]);
+        assert!(others.iter().all(|other| other.preload == ["electric"]));
+        let electrified: Vec<_> = others.iter().map(|other| other.electrified).collect();
+        assert_eq!(electrified, [false, true]);
+        assert_eq!(variants(&[], None, true).1, others[1..]);
     }
 
     #[test]
     fn other_libraries_stand_before_or_after() {
         let libraries = [Library::PgAudit, Library::PgStatStatements];
-        let (baseline, others) = variants(&libraries, None);
+        let (baseline, others) = variants(&libraries, None, false);
         assert_eq!(baseline.create, ["pgaudit", "pg_stat_statements"]);
         assert!(
             others
                 .iter()
-                .all(|other| other.settings == baseline.settings)
+                .all(|other| other.settings == baseline.settings && other.electrified)
         );
         assert!(
             others
@@ -135,6 +149,6 @@ mod tests {
                 ["electric", "pgaudit", "pg_stat_statements"]
             ]
         );
-        assert_eq!(variants(&libraries, Some(Order::After)).1.len(), 1);
+        assert_eq!(variants(&libraries, Some(Order::After), false).1.len(), 1);
     }
 }

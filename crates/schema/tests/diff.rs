@@ -1,0 +1,63 @@
+//! What the fuzz target of the diff found.
+
+mod common;
+
+use std::collections::BTreeMap;
+
+use common::*;
+use electric_schema::change::Change;
+use electric_schema::dialect::sqlite::{schema, statements};
+use electric_schema::diff::{apply, diff};
+use electric_schema::model::Index;
+use electric_schema::policy::Policy;
+
+fn index_on(name: &str, key: &str) -> Index {
+    Index {
+        definition: format!("CREATE INDEX {name} ON public.t USING btree ({key})"),
+        ..index(name, &[key], None)
+    }
+}
+
+/// An index took the name of another that went or was renamed: no replica may be told to make a name that it has.
+#[test]
+fn indexes_that_change_names_among_themselves_can_be_followed_one_by_one() {
+    let plain = table(
+        "t",
+        vec![required("id", base("int4")), column("a", base("text"))],
+    );
+    let with = |indexes: &[(&str, &str)]| {
+        let mut table = plain.clone();
+        table.indexes = indexes.iter().map(|(n, k)| index_on(n, k)).collect();
+        table
+    };
+    let recorded = with(&[("i", "id"), ("j", "a")]);
+    for (actual, commands) in [
+        (
+            with(&[("j", "id")]),
+            &["drop_index", "drop_index", "create_index"][..],
+        ),
+        (
+            with(&[("i", "a"), ("j", "id")]),
+            &["drop_index", "drop_index", "create_index", "create_index"],
+        ),
+        (with(&[("i", "id"), ("k", "a")]), &["rename_index"]),
+        (with(&[("k", "id")]), &["drop_index", "rename_index"]),
+        (
+            with(&[("i", "a"), ("k", "id")]),
+            &["drop_index", "rename_index", "create_index"],
+        ),
+    ] {
+        let changes = diff(&recorded, &actual, &BTreeMap::new(), None, Policy::Additive).unwrap();
+        let said: Vec<_> = changes.iter().map(Change::command).collect();
+        assert_eq!(said, commands);
+        let (mut now, followed, fresh) = (recorded.clone(), replica(), replica());
+        migrate(&followed, &schema(std::slice::from_ref(&recorded)));
+        for change in &changes {
+            apply(&mut now, change);
+            migrate(&followed, &statements(change, Some(&now)));
+        }
+        assert_eq!(now, actual);
+        migrate(&fresh, &schema(std::slice::from_ref(&now)));
+        assert_eq!(dump(&followed), dump(&fresh));
+    }
+}
