@@ -256,6 +256,29 @@ fn failure_29_kept_trees_run_again() {
     }
     assert_eq!(database.commands().len(), 1 + 3 * 2 + 2 * 3 * 2);
     history_is_sound(&database);
+    // Native syntax is taken out of a copy.
+    run(
+        &mut client,
+        "LOAD 'electric'; CREATE TABLE other (id int PRIMARY KEY)",
+    );
+    let on = client
+        .prepare("ALTER TABLE other SET (electric.enabled)")
+        .unwrap();
+    let off = client
+        .prepare("ALTER TABLE other RESET (electric.enabled)")
+        .unwrap();
+    for _ in 0..3 {
+        let before = database.last_command();
+        client.execute(&on, &[]).unwrap();
+        client.execute(&off, &[]).unwrap();
+        assert_eq!(
+            words(&database.commands_after(before)),
+            [
+                ("create_table", "public.other"),
+                ("disable_table", "public.other")
+            ]
+        );
+    }
 }
 
 /// Commands that reach tables without naming them, or under the name of something else.
