@@ -1,5 +1,6 @@
 //! `electric.check` and `electric.drift`: what would happen, and what happened behind our back.
 
+use electric_ddlx::{Found, FoundKind};
 use electric_schema::policy::Policy;
 use serde_json::{Value, json};
 
@@ -30,9 +31,39 @@ pub fn check_report(call: &Call) -> Result<Datum, Error> {
 
 fn try_script(sql: &str) -> Vec<Value> {
     let mut report = Vec::new();
-    for (i, statement) in script::statements(sql).iter().enumerate() {
+    let parts = electric_ddlx::find(sql);
+    if parts.is_empty() {
+        try_sql(sql, &mut report);
+    }
+    for Found { range, kind } in parts {
+        let text = &sql[range];
+        match kind {
+            FoundKind::Other => try_sql(text, &mut report),
+            FoundKind::Ddlx(_) => {
+                let (verdict, reason, hint) = tried(false, || run_ddlx(text));
+                report.push(row(report.len() + 1, text, verdict, reason, hint));
+            }
+            FoundKind::Invalid(error) => {
+                let hint = error.hint.map(str::to_owned);
+                let number = report.len() + 1;
+                report.push(row(number, text, "error", Some(error.message), hint));
+            }
+        }
+    }
+    report
+}
+
+/// Runs DDLX as a user would, by the function.
+fn run_ddlx(text: &str) {
+    let literal = text.replace('\\', "\\\\").replace('\'', "''");
+    script::run(&format!("SELECT electric.run_ddlx(E'{literal}')"));
+}
+
+fn try_sql(sql: &str, report: &mut Vec<Value>) {
+    for statement in &script::statements(sql) {
+        let number = report.len() + 1;
         let answer = |verdict, reason: Option<String>, hint| {
-            row(i + 1, &statement.text, verdict, reason, hint)
+            row(number, &statement.text, verdict, reason, hint)
         };
         report.push(match statement.kind {
             Kind::TransactionControl => answer(
@@ -54,12 +85,12 @@ fn try_script(sql: &str) -> Vec<Value> {
                 answer("allowed", Some(OUTSIDE.to_owned()), None)
             }
             Kind::Ordinary | Kind::PerhapsOutside | Kind::Concurrent => {
-                let (verdict, reason, hint) = try_statement(statement);
+                let may_be_outside = statement.kind == Kind::PerhapsOutside;
+                let (verdict, reason, hint) = tried(may_be_outside, || statement.run());
                 answer(verdict, reason, hint)
             }
         });
     }
-    report
 }
 
 const OUTSIDE: &str = "It changes no shape; it cannot be tried inside a transaction.";
@@ -74,11 +105,15 @@ fn makes_indexes_valid(schema: Option<&str>) -> bool {
     })
 }
 
-fn try_statement(statement: &script::Statement) -> (&'static str, Option<String>, Option<String>) {
+/// Verdict, reason and hint.
+type Answer = (&'static str, Option<String>, Option<String>);
+
+/// Runs a statement in a subtransaction; it stays only for those after it.
+fn tried(may_be_outside: bool, run: impl FnOnce()) -> Answer {
     let commands = || store::commands::last().map(|(id, _)| id).unwrap_or(0);
     let before = commands();
     error::forget_refusal();
-    match subtransaction::run(std::panic::AssertUnwindSafe(|| statement.run())) {
+    match subtransaction::run(std::panic::AssertUnwindSafe(run)) {
         Ok(()) if commands() > before => {
             let count = commands() - before;
             let words = store::commands::words_after(before)
@@ -92,7 +127,7 @@ fn try_statement(statement: &script::Statement) -> (&'static str, Option<String>
         }
         Ok(()) => ("allowed", Some("No effect on any shape.".to_owned()), None),
         Err(error) if error.is_about_session() => error.rethrow(),
-        Err(error) if statement.kind == Kind::PerhapsOutside && error.is_about_transaction() => {
+        Err(error) if may_be_outside && error.is_about_transaction() => {
             ("allowed", Some(OUTSIDE.to_owned()), None)
         }
         Err(error) => {

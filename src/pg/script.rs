@@ -7,6 +7,13 @@ use pgrx::pg_sys;
 use super::names::from_server;
 use super::tree::items;
 
+/// Runs a statement, as the caller. Raises its errors.
+pub fn run(sql: &str) {
+    if let Err(error) = pgrx::spi::Spi::run(sql) {
+        pgrx::error!("{error}");
+    }
+}
+
 /// A statement of a script.
 pub struct Statement {
     /// Its text alone.
@@ -181,9 +188,7 @@ impl Statement {
     /// Runs the statement, as the caller. Raises its errors.
     pub fn run(&self) {
         if self.kind != Kind::Concurrent {
-            if let Err(error) = pgrx::spi::Spi::run(&self.text) {
-                pgrx::error!("{error}");
-            }
+            run(&self.text);
             return;
         }
         let text = CString::new(self.text.as_str()).unwrap_or_default();

@@ -811,3 +811,30 @@ fn what_is_rolled_back_was_not_granted() {
     assert!(grants(&database).is_empty());
     assert_eq!(database.last_command(), last);
 }
+
+#[test]
+fn check_knows_ddlx_among_other_statements() {
+    let database = model();
+    let script = "BEGIN; CREATE TABLE late (id uuid PRIMARY KEY, it_s text DEFAULT 'ELECTRIC; \\'); ALTER TABLE late ENABLE ELECTRIC;
+        ELECTRIC GRANT ALL ON late TO ANYONE WHERE (it_s <> 'x\\'); ELECTRIC GRANT ALL ON late JUNK;
+        ELECTRIC GRANT INSERT ON late TO 'nowhere:x'; ALTER TABLE late DROP COLUMN it_s; COMMIT";
+    let before = database.trace();
+    let rows = database
+        .client()
+        .query(
+            "SELECT seq, verdict, reason FROM electric.check($1)",
+            &[&script],
+        )
+        .unwrap();
+    let verdicts: Vec<(i32, &str)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+    let expected = [
+        "allowed", "allowed", "captured", "captured", "error", "error", "refused", "allowed",
+    ];
+    assert_eq!(verdicts, (1..).zip(expected).collect::<Vec<_>>());
+    assert_eq!(
+        rows[3].get::<_, &str>(2),
+        "Recorded as 1 command(s): grant."
+    );
+    assert!(rows[4].get::<_, &str>(2).contains("JUNK"));
+    assert_eq!(before, database.trace());
+}
