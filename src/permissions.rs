@@ -604,7 +604,7 @@ pub fn forget(schema: &str, name: &str) -> Result<(), Error> {
 
 fn say_gone(schema: &str, name: &str, grants: usize, assignments: usize) {
     warning(&format!(
-        "table {} lost what was granted on it ({grants}) and what its rows assign ({assignments})",
+        "table {} lost {grants} of its grants and {assignments} of its assignments",
         refusal::shown(schema, name)
     ));
 }

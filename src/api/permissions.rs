@@ -13,8 +13,8 @@ use crate::pg::names;
 pub fn grant(call: &Call) -> Result<Datum, Error> {
     let table = relation(call, 1)?;
     let scope = call.arg(3);
-    let columns: Option<Vec<String>> = call.arg(4);
-    let using: Option<Vec<String>> = call.arg(5);
+    let columns = listed(call, 4, "columns")?;
+    let using = listed(call, 5, "using_path")?;
     permissions::grant(
         &wanted(call, columns)?,
         &[table],
@@ -29,7 +29,7 @@ pub fn grant(call: &Call) -> Result<Datum, Error> {
 pub fn revoke(call: &Call) -> Result<Datum, Error> {
     let table = relation(call, 1)?;
     let scope = call.arg(3);
-    let columns: Option<Vec<String>> = call.arg(4);
+    let columns = listed(call, 4, "columns")?;
     permissions::revoke(
         &wanted(call, columns)?,
         &[table],
@@ -40,7 +40,7 @@ pub fn revoke(call: &Call) -> Result<Datum, Error> {
 
 /// `electric.assign(relation, user_column, role, role_column, scope, using_path, condition)`
 pub fn assign(call: &Call) -> Result<Datum, Error> {
-    let using: Option<Vec<String>> = call.arg(5);
+    let using = listed(call, 5, "using_path")?;
     let condition = condition(call, 6);
     with_assigned(call, |assigned| {
         permissions::assign(assigned, using.as_deref(), condition.as_ref())
@@ -63,6 +63,20 @@ fn missing(name: &str) -> Error {
         SqlState::NullValueNotAllowed,
         format!("{name} must not be null"),
     )
+}
+
+/// An array of names; `None` if it is NULL.
+fn listed(call: &Call, at: usize, name: &str) -> Result<Option<Vec<String>>, Error> {
+    let Some(names) = call.arg::<Vec<Option<String>>>(at) else {
+        return Ok(None);
+    };
+    let names: Option<Vec<String>> = names.into_iter().collect();
+    names.map(Some).ok_or_else(|| {
+        Error::new(
+            SqlState::NullValueNotAllowed,
+            format!("{name} must not contain nulls"),
+        )
+    })
 }
 
 fn relation(call: &Call, at: usize) -> Result<pg_sys::Oid, Error> {
