@@ -451,7 +451,8 @@ pub fn refuse_if_needed(change: &Change, after: &Table) -> Result<(), Error> {
             column,
             constraints,
             ..
-        } => (!constraints.is_empty()).then_some(Constraining::Column(&column.name)),
+        } => (!constraints.is_empty() || checked_by_domain(after).contains(&column.name))
+            .then_some(Constraining::Column(&column.name)),
         Change::CreateIndex(index) => index
             .unique
             .then_some(Constraining::Index(Some(&index.name))),

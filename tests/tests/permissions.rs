@@ -397,6 +397,10 @@ fn obstacles_to_offline_writes_are_all_named() {
 #[test]
 fn what_clients_may_write_cannot_be_constrained() {
     let database = model();
+    run(
+        &mut database.client(),
+        "CREATE DOMAIN short AS text CHECK (length(value) < 5)",
+    );
     ddlx(
         &database,
         "ELECTRIC GRANT WRITE ON issues TO 'projects:member'; ELECTRIC GRANT UPDATE (body) ON comments TO ANYONE",
@@ -404,6 +408,7 @@ fn what_clients_may_write_cannot_be_constrained() {
     for sql in [
         "ALTER TABLE issues ADD COLUMN slug text UNIQUE",
         "ALTER TABLE issues ADD COLUMN slug text CHECK (slug <> '')",
+        "ALTER TABLE issues ADD COLUMN slug short",
         "CREATE UNIQUE INDEX ON issues (title)",
     ] {
         database
@@ -433,6 +438,9 @@ fn what_clients_may_write_cannot_be_constrained() {
     ] {
         assert_eq!(database.recorded(sql).len(), 1, "{sql}");
     }
+    // The domain comes with it.
+    let commands = database.recorded("ALTER TABLE comments ADD COLUMN tag short");
+    assert_eq!(commands[1].command, "add_column");
     ddlx(
         &database,
         "ELECTRIC REVOKE ALL ON issues FROM 'projects:member'",
