@@ -23,7 +23,8 @@ pub mod types;
 /// lock tables first could wait for each other.
 pub fn command_starts(statement: &Statement) -> Result<(), Error> {
     // The server renames a schema under the feet of `electric.enable`, whose locks are on the tables in it.
-    if matches!(statement, Statement::RenameSchema(_)) {
+    if matches!(statement, Statement::RenameSchema(_)) && precheck::permission::is_given(statement)
+    {
         locks::migrations();
     }
     let watch = watch::current()?;

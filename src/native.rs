@@ -3,9 +3,12 @@
 //! The server parses these options, and would refuse them only when it runs the statement: the utility hook takes them
 //! out before.
 
+use pgrx::pg_sys;
+
 use crate::api::enable;
 use crate::error::{Error, SqlState};
 use crate::pg::options::{Native, Said};
+use crate::pg::{compat, locks, session};
 
 /// The one option that there is, without its prefix.
 pub const OPTION: &str = "enabled";
@@ -29,7 +32,15 @@ pub fn begins(mut native: Native, said: &[Said], if_not_exists: bool) -> Result<
         enabled = Some(value);
     }
     match enabled {
-        Some(true) => native.enables = !(if_not_exists && native.relation().is_some()),
+        Some(true) => {
+            native.enables = !(if_not_exists && native.is_made_already());
+            // Before the statement locks the table: see `capture::command_starts`.
+            let user = session::user();
+            let may = |id| compat::owns(pg_sys::RelationRelationId, id, user);
+            if native.enables && native.relation().is_none_or(may) {
+                locks::migrations();
+            }
+        }
         Some(false) => {
             if let Some(table) = native.relation() {
                 enable::disable_together(&[table])?;

@@ -1,22 +1,24 @@
 //! Privileges of clients and assignments of roles: checked, stored and recorded, and kept right when tables change.
 
 use electric_schema::change::Change;
-use electric_schema::model::{Table, TypeKind};
+use electric_schema::model::{Constraint, Index, Table, TypeKind};
 use electric_schema::names::{qualified, quote_ident_if_needed};
 use electric_schema::permissions::{
-    self as rules, Assignment, Constraining, Fault, Grant, Grantee, Obstacle, Privilege,
+    self as rules, Assignment, Fault, Grant, Grantee, Obstacle, Privilege,
 };
 use electric_schema::refusal;
 use pgrx::pg_sys;
 
-use crate::capture::record;
+use crate::capture::{self, record};
 use crate::error::{Error, SqlState};
 use crate::pg::condition::{self, Problem};
-use crate::pg::entry::{notice, warning};
+use crate::pg::entry::notice;
 use crate::pg::heap::Seen;
 use crate::pg::{compat, locks, names, relation, session, types};
 use crate::store;
 use crate::store::permissions as rows;
+
+pub mod keep;
 
 /// Who is granted something, or what is assigned: a role, perhaps about a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,18 +49,11 @@ struct Target {
     table: Table,
 }
 
-/// Finds the table, and waits for other migrations.
+/// Finds the table; waits for other migrations once it is clear that the caller may do this.
 fn target(id: pg_sys::Oid) -> Result<Target, Error> {
     session::prevent_if_read_only(c"ELECTRIC");
-    locks::migrations();
     let (schema, name) = names::shown(id);
-    if relation::class(id).is_none() {
-        return Err(Error::new(
-            SqlState::UndefinedTable,
-            format!("relation with OID {} does not exist", id.to_u32()),
-        ));
-    }
-    let table = shape_of(id)?;
+    shape_of(id)?;
     if !compat::owns(pg_sys::RelationRelationId, id, session::user()) {
         return Err(Error::new(
             SqlState::InsufficientPrivilege,
@@ -71,13 +66,23 @@ fn target(id: pg_sys::Oid) -> Result<Target, Error> {
         ))
         .table(schema, name));
     }
-    Ok(Target { id, table })
+    locks::migrations();
+    Ok(Target {
+        id,
+        table: shape_of(id)?,
+    })
 }
 
 /// The recorded shape of an electrified table.
 fn shape_of(id: pg_sys::Oid) -> Result<Table, Error> {
     if let Some(table) = store::shapes::shape(id)? {
         return Ok(table);
+    }
+    if relation::class(id).is_none() {
+        return Err(Error::new(
+            SqlState::UndefinedTable,
+            format!("relation with OID {} does not exist", id.to_u32()),
+        ));
     }
     let (schema, name) = names::shown(id);
     Err(Error::new(
@@ -417,10 +422,47 @@ fn refuse_obstacles(table: &Table, wanted: &[Wanted]) -> Result<(), Error> {
 
 fn obstacles(table: &Table, wanted: &[Wanted]) -> Vec<Obstacle> {
     let checked = checked_by_domain(table);
+    let parts = partitions_alone(table);
     wanted
         .iter()
         .flat_map(|(privilege, columns)| {
-            rules::obstacles(table, *privilege, columns.as_deref(), &checked)
+            let columns = columns.as_deref();
+            let mut found = rules::obstacles(table, *privilege, columns, &checked);
+            for part in &parts {
+                found.extend(rules::obstacles(part, *privilege, columns, &[]));
+            }
+            found
+        })
+        .collect()
+}
+
+/// The partitions of a table, as far as they constrain rows more than the table does.
+fn partitions_alone(table: &Table) -> Vec<Table> {
+    let Some(id) = names::relation_of(&table.schema, &table.name) else {
+        return Vec::new();
+    };
+    if !capture::tables::is_partitioned(id) {
+        return Vec::new();
+    }
+    let own = |list: &mut Vec<Constraint>, root: &[Constraint]| {
+        list.retain(|of| !root.iter().any(|other| other.definition == of.definition));
+    };
+    relation::descendants(id)
+        .into_iter()
+        .filter_map(crate::catalog::table)
+        .map(|actual| {
+            let mut part = actual.table;
+            own(&mut part.unique, &table.unique);
+            own(&mut part.checks, &table.checks);
+            own(&mut part.exclusions, &table.exclusions);
+            let root = |index: &Index| {
+                let same = |of: &&Index| of.keys == index.keys && of.predicate == index.predicate;
+                table.indexes.iter().find(same).is_some_and(|of| of.unique)
+            };
+            part.indexes.retain(|index| !root(index));
+            // The key is judged with the table's own.
+            part.primary_key.clear();
+            part
         })
         .collect()
 }
@@ -443,189 +485,21 @@ fn checked_by_domain(table: &Table) -> Vec<String> {
     checked.map(|column| column.name.clone()).collect()
 }
 
-/// A change is about to be recorded: refuses one that would take away what privileges rely on, or constrain rows that
-/// clients may write. `after` is the table that results.
-pub fn refuse_if_needed(change: &Change, after: &Table) -> Result<(), Error> {
-    let constraining = match change {
-        Change::AddColumn {
-            column,
-            constraints,
-            ..
-        } => (!constraints.is_empty()).then_some(Constraining::Column(&column.name)),
-        Change::CreateIndex(index) => index
-            .unique
-            .then_some(Constraining::Index(Some(&index.name))),
-        _ => None,
-    };
-    if let Some(what) = constraining {
-        let granted: Vec<Grant> = rows::of_table(&after.schema, &after.name, Seen::Now)?;
-        let wanted: Vec<Wanted> = granted
-            .into_iter()
-            .map(|grant| (grant.privilege, grant.columns))
-            .collect();
-        let found = obstacles(after, &wanted);
-        if let Some(first) = found.first() {
-            return Err(rules::refuse_constraint(after, what, &first.problem).into());
-        }
-    }
-    if let Change::DropConstraint { name, .. } = change {
-        let lost = |schema: &str, table: &str| {
-            if (schema, table) == (after.schema.as_str(), after.name.as_str()) {
-                Some(after.clone())
-            } else {
-                lookup(schema, table)
-            }
-        };
-        let (grants, assignments) = broken(&lost)?;
-        let of: Option<String> = grants
-            .first()
-            .map(|grant| qualified(&grant.table_schema, &grant.table_name))
-            .or_else(|| {
-                let of = assignments.first()?;
-                Some(qualified(&of.table_schema, &of.table_name))
-            });
-        if let Some(of) = of {
-            return Err(rules::refuse_drop_way(after, name, &of).into());
-        }
-    }
-    Ok(())
-}
-
-/// CREATE UNIQUE INDEX is about to run: refuses what would stand in the way of what clients may write. Built
-/// CONCURRENTLY it would be there, and enforced, before its effect could be refused.
-pub fn refuse_unique_index(table: &Table) -> Result<(), Error> {
-    let granted: Vec<Grant> = rows::of_table(&table.schema, &table.name, Seen::Now)?;
-    let anywhere = granted.iter().any(|grant| {
-        grant.privilege == Privilege::Insert
-            || grant.privilege == Privilege::Update && grant.columns.is_none()
-    });
-    if !anywhere {
-        return Ok(());
-    }
-    let problem = "What two clients write can violate a unique index.";
-    Err(rules::refuse_constraint(table, Constraining::Index(None), problem).into())
-}
-
-/// The grants and assignments that name what is not there any more.
-fn broken(lookup: rules::Lookup<'_>) -> Result<(Vec<Grant>, Vec<Assignment>), Error> {
-    let stands = |schema: &str,
-                  name: &str,
-                  columns: &[String],
-                  scope: Option<(&str, &str)>,
-                  path: Option<&[String]>| {
-        let Some(table) = lookup(schema, name) else {
-            return false;
-        };
-        let reaches = match scope {
-            None => true,
-            Some(scope) if path.is_none() => scope == (schema, name),
-            Some(scope) => rules::resolve_path(&table, scope, path, lookup).is_ok(),
-        };
-        rules::check_columns(&table, columns).is_ok() && reaches
-    };
-    let mut grants: Vec<Grant> = rows::all(Seen::Now)?;
-    grants.retain(|of| {
-        let columns = of.columns.as_deref().unwrap_or_default();
-        let path = of.using_path.as_deref();
-        !stands(&of.table_schema, &of.table_name, columns, of.scope(), path)
-            || !condition_stands(&of.table_schema, &of.table_name, of.condition.as_deref())
-    });
-    let mut assignments: Vec<Assignment> = rows::all(Seen::Now)?;
-    assignments.retain(|of| {
-        let columns: Vec<String> = [Some(&of.user_column), of.role_column.as_ref()]
-            .into_iter()
-            .flatten()
-            .cloned()
-            .collect();
-        let path = of.using_path.as_deref();
-        !stands(&of.table_schema, &of.table_name, &columns, of.scope(), path)
-            || !condition_stands(&of.table_schema, &of.table_name, of.condition.as_deref())
-    });
-    Ok((grants, assignments))
-}
-
-fn condition_stands(schema: &str, name: &str, condition: Option<&str>) -> bool {
-    let Some(condition) = condition else {
-        return true;
-    };
-    names::relation_of(schema, name).is_some_and(|id| condition::check(id, condition).is_ok())
-}
-
-/// A table was replaced under the policy that refuses nothing: what named something that went is taken back, with a
-/// warning.
-pub fn repair() -> Result<(), Error> {
-    let (grants, assignments) = broken(&lookup)?;
-    let mut tables: Vec<(String, String)> = grants
-        .iter()
-        .map(|of| (of.table_schema.clone(), of.table_name.clone()))
-        .chain(
-            assignments
-                .iter()
-                .map(|of| (of.table_schema.clone(), of.table_name.clone())),
-        )
-        .collect();
-    tables.sort();
-    tables.dedup();
-    for (schema, name) in tables {
-        let Some(table) = lookup(&schema, &name) else {
-            forget(&schema, &name)?;
-            continue;
-        };
-        let mut kept: Vec<Grant> = rows::of_table(&schema, &name, Seen::Now)?;
-        let before = kept.len();
-        kept.retain(|grant| !grants.contains(grant));
-        let revoked = before - kept.len();
-        if revoked > 0 {
-            store_grants(&table, &kept, Change::Revoke(kept.clone()))?;
-        }
-        let mut kept: Vec<Assignment> = rows::of_table(&schema, &name, Seen::Now)?;
-        let before = kept.len();
-        kept.retain(|of| !assignments.contains(of));
-        let unassigned = before - kept.len();
-        if unassigned > 0 {
-            store_assignments(&table, &kept, Change::Unassign(kept.clone()))?;
-        }
-        say_gone(&schema, &name, revoked, unassigned);
-    }
-    Ok(())
-}
-
-/// A table is no longer electrified: nothing is granted on it, and its rows give no roles.
-pub fn forget(schema: &str, name: &str) -> Result<(), Error> {
-    let grants = rows::of_table::<Grant>(schema, name, Seen::Now)?.len();
-    let assignments = rows::of_table::<Assignment>(schema, name, Seen::Now)?.len();
-    if grants + assignments > 0 {
-        rows::replace::<Grant>(schema, name, &[])?;
-        rows::replace::<Assignment>(schema, name, &[])?;
-        say_gone(schema, name, grants, assignments);
-    }
-    Ok(())
-}
-
-fn say_gone(schema: &str, name: &str, grants: usize, assignments: usize) {
-    warning(&format!(
-        "table {} lost what was granted on it ({grants}) and what its rows assign ({assignments})",
-        refusal::shown(schema, name)
-    ));
-}
-
 /// The privileges of one statement, each once: columns that are named apart are taken together.
 pub fn together(wanted: impl IntoIterator<Item = Wanted>) -> Vec<Wanted> {
     let mut found: Vec<Wanted> = Vec::new();
     for (privilege, columns) in wanted {
         match found.iter_mut().find(|(other, _)| *other == privilege) {
             Some((_, known)) => match (known.as_mut(), columns) {
-                (Some(known), Some(columns)) => {
-                    for column in columns {
-                        if !known.contains(&column) {
-                            known.push(column);
-                        }
-                    }
-                }
+                (Some(known), Some(columns)) => known.extend(columns),
                 _ => *known = None,
             },
             None => found.push((privilege, columns)),
         }
+    }
+    for columns in found.iter_mut().filter_map(|(_, columns)| columns.as_mut()) {
+        let mut seen = std::collections::HashSet::new();
+        columns.retain(|column| seen.insert(column.clone()));
     }
     found.sort();
     found

@@ -18,7 +18,7 @@ use crate::{catalog, permissions, settings, store};
 mod extensions;
 mod own;
 pub mod partitions;
-mod permission;
+pub mod permission;
 
 /// Refuses the statement if its parse tree shows that it must be. What the caller may not do is left to Postgres, whose
 /// own error comes first then.
@@ -48,9 +48,10 @@ fn judge(statement: &Statement, watch: &Watch) -> Result<(), Error> {
         Statement::CreateIndex {
             relation,
             unique: true,
+            columns,
             ..
         } => match electrified(*relation, watch)? {
-            Some(table) => permissions::refuse_unique_index(&table),
+            Some(table) => permissions::keep::refuse_unique_index(&table, columns.as_deref()),
             None => Ok(()),
         },
         Statement::RenameRelation { relation, to } => {

@@ -81,6 +81,11 @@ fn try_sql(sql: &str, report: &mut Vec<Value>) {
                 ),
                 None,
             ),
+            Kind::Session => answer(
+                "allowed",
+                Some("It concerns the session alone.".to_owned()),
+                None,
+            ),
             Kind::OutsideTransaction | Kind::ReindexMany => {
                 answer("allowed", Some(OUTSIDE.to_owned()), None)
             }

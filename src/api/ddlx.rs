@@ -4,6 +4,7 @@ use electric_ddlx::{
     Assigned, Expression, Located, Name, Path, Privilege, Role, Statement, Tables,
 };
 use electric_schema::change::Change;
+use electric_schema::dialect::script::is_one_statement;
 use electric_schema::names::{qualified_quoted, quote_ident};
 use electric_schema::permissions as rules;
 use pgrx::pg_sys;
@@ -39,7 +40,8 @@ pub fn run(call: &Call) -> Result<Datum, Error> {
     Ok(heap::texts(&tags))
 }
 
-fn of_syntax(text: &str, error: electric_ddlx::SyntaxError) -> Error {
+/// The error as the server raises it, with the text as internal query.
+pub fn of_syntax(text: &str, error: electric_ddlx::SyntaxError) -> Error {
     let state = SqlState::of_code(error.sqlstate);
     Error {
         hint: error.hint.map(str::to_owned),
@@ -87,7 +89,7 @@ fn one(text: &str, statement: &Located<Statement>) -> Result<(), Error> {
         Statement::Unassign { assigned, user } => {
             with_assigned(assigned, user, permissions::unassign)
         }
-        Statement::Sqlite(sql) => sqlite(sql),
+        Statement::Sqlite(sql) => send_to_sqlite(sql),
     }
 }
 
@@ -217,7 +219,7 @@ fn with_assigned(
 
 /// Sends a statement to all SQLite replicas. Whoever may do that can do anything there, so it takes the owner of the
 /// database.
-fn sqlite(sql: &str) -> Result<(), Error> {
+fn send_to_sqlite(sql: &str) -> Result<(), Error> {
     session::prevent_if_read_only(c"ELECTRIC SQLITE");
     if !session::owns_database() {
         return Err(Error::new(
@@ -244,6 +246,12 @@ fn sqlite(sql: &str) -> Result<(), Error> {
             format!("{word} cannot be sent to SQLite replicas"),
         )
         .detail("A replica runs the statements of a migration in one transaction.")),
+        _ if !is_one_statement(sql) => Err(Error::new(
+            SqlState::InvalidParameterValue,
+            "only one statement at a time can be sent to SQLite replicas",
+        )
+        .detail("Many a replica would run the first one only.")
+        .hint("Send each by an ELECTRIC SQLITE of its own.")),
         _ => record::one(&Change::Sqlite(sql.to_owned()), "", None),
     }
 }

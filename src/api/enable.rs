@@ -299,7 +299,7 @@ fn disable(id: pg_sys::Oid, together: &[pg_sys::Oid]) -> Result<(), Error> {
 pub fn forget(id: pg_sys::Oid, recorded: &Table) -> Result<(), Error> {
     store::shapes::delete(id)?;
     release_names(recorded)?;
-    permissions::forget(&recorded.schema, &recorded.name)?;
+    permissions::keep::forget(&recorded.schema, &recorded.name)?;
     release_types()
 }
 

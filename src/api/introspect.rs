@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::error::{Error, SqlState};
 use crate::history;
 use crate::pg::entry::{Call, Datum};
-use crate::pg::heap;
+use crate::pg::{heap, locks};
 
 /// `electric.introspect(version text)`: the electrified schema as jsonb, at that version or now.
 pub fn introspect(call: &Call) -> Result<Datum, Error> {
@@ -57,7 +57,17 @@ pub fn diagram(_call: &Call) -> Result<Datum, Error> {
 
 /// `electric.last_command(version text)`: the id of the version's last command, 0 for NULL;
 /// `electric.migrations_since` in SQL begins after it.
+///
+/// Errors: 25001 where the rows of the history that the caller's SQL would see have gaps.
 pub fn last_command(call: &Call) -> Result<Datum, Error> {
+    if locks::migrates_over_old_snapshot() {
+        return Err(Error::new(
+            SqlState::of_code("25001"),
+            "the history cannot be read in a transaction that is REPEATABLE READ and has migrated",
+        )
+        .detail("Its snapshot may be older than migrations that came before its own.")
+        .hint("COMMIT first, or use READ COMMITTED."));
+    }
     let id = match call.arg::<String>(0) {
         Some(version) => history::last_command(&version)?,
         None => 0,

@@ -1,6 +1,7 @@
 //! `electric.grant`, `electric.revoke`, `electric.assign` and `electric.unassign`: DDLX for tools that only call
 //! functions.
 
+use electric_ddlx::Expression;
 use electric_schema::permissions::{Grantee, Privilege};
 use pgrx::pg_sys;
 
@@ -13,14 +14,14 @@ use crate::pg::names;
 pub fn grant(call: &Call) -> Result<Datum, Error> {
     let table = relation(call, 1)?;
     let scope = call.arg(3);
-    let columns: Option<Vec<String>> = call.arg(4);
-    let using: Option<Vec<String>> = call.arg(5);
+    let columns = listed(call, 4, "columns")?;
+    let using = listed(call, 5, "using_path")?;
     permissions::grant(
         &wanted(call, columns)?,
         &[table],
         &[role(needed(call, 2, "role")?, scope)?],
         using.as_deref(),
-        condition(call, 6).as_ref(),
+        condition(call, 6)?.as_ref(),
     )?;
     Ok(void())
 }
@@ -29,7 +30,7 @@ pub fn grant(call: &Call) -> Result<Datum, Error> {
 pub fn revoke(call: &Call) -> Result<Datum, Error> {
     let table = relation(call, 1)?;
     let scope = call.arg(3);
-    let columns: Option<Vec<String>> = call.arg(4);
+    let columns = listed(call, 4, "columns")?;
     permissions::revoke(
         &wanted(call, columns)?,
         &[table],
@@ -40,8 +41,8 @@ pub fn revoke(call: &Call) -> Result<Datum, Error> {
 
 /// `electric.assign(relation, user_column, role, role_column, scope, using_path, condition)`
 pub fn assign(call: &Call) -> Result<Datum, Error> {
-    let using: Option<Vec<String>> = call.arg(5);
-    let condition = condition(call, 6);
+    let using = listed(call, 5, "using_path")?;
+    let condition = condition(call, 6)?;
     with_assigned(call, |assigned| {
         permissions::assign(assigned, using.as_deref(), condition.as_ref())
     })?;
@@ -65,6 +66,27 @@ fn missing(name: &str) -> Error {
     )
 }
 
+/// An array of names; `None` if it is NULL.
+fn listed(call: &Call, at: usize, name: &str) -> Result<Option<Vec<String>>, Error> {
+    let Some(names) = call.arg::<Vec<Option<String>>>(at) else {
+        return Ok(None);
+    };
+    let names: Option<Vec<String>> = names.into_iter().collect();
+    let names = names.ok_or_else(|| {
+        Error::new(
+            SqlState::NullValueNotAllowed,
+            format!("{name} must not contain nulls"),
+        )
+    })?;
+    if names.is_empty() {
+        return Err(Error::new(
+            SqlState::InvalidParameterValue,
+            format!("{name} must name at least one column, or be null"),
+        ));
+    }
+    Ok(Some(names))
+}
+
 fn relation(call: &Call, at: usize) -> Result<pg_sys::Oid, Error> {
     call.arg(at).ok_or_else(|| missing("relation"))
 }
@@ -72,12 +94,6 @@ fn relation(call: &Call, at: usize) -> Result<pg_sys::Oid, Error> {
 /// `SELECT`, or several, as DDLX has them between GRANT and ON; the columns are for each.
 fn wanted(call: &Call, columns: Option<Vec<String>>) -> Result<Vec<Wanted>, Error> {
     let text = needed(call, 0, "privileges")?;
-    if columns.as_ref().is_some_and(Vec::is_empty) {
-        return Err(Error::new(
-            SqlState::InvalidParameterValue,
-            "columns must name at least one column, or be null for all",
-        ));
-    }
     let mut wanted = Vec::new();
     for word in text.split(',').map(str::trim) {
         use Privilege::{Delete, Insert, Select, Update};
@@ -143,12 +159,18 @@ fn named(text: String, scope: Option<pg_sys::Oid>) -> Result<(String, Option<pg_
     Ok((name, scope))
 }
 
-fn condition(call: &Call, at: usize) -> Option<Condition> {
-    let text: String = call.arg(at)?;
-    Some(Condition {
-        source: (text.clone(), 0),
-        text,
-    })
+/// A condition by itself: one expression, as it would stand between parentheses.
+fn condition(call: &Call, at: usize) -> Result<Option<Condition>, Error> {
+    let Some(text) = call.arg::<String>(at) else {
+        return Ok(None);
+    };
+    let expression =
+        Expression::new(&text).map_err(|error| super::ddlx::of_syntax(&text, error))?;
+    let before = text[..expression.range().start].chars().count();
+    Ok(Some(Condition {
+        text: expression.text().to_owned(),
+        source: (text, before),
+    }))
 }
 
 fn with_assigned(

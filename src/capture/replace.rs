@@ -25,7 +25,7 @@ pub fn dropped(id: pg_sys::Oid) -> Result<(), Error> {
     )?;
     enable::forget(id, &recorded)?;
     watch::changed();
-    permissions::repair()
+    permissions::keep::repair(None)
 }
 
 /// A table changed in a way that only its whole new shape can say.
@@ -43,7 +43,7 @@ pub(super) fn table(id: pg_sys::Oid, compared: Compared, watch: &Watch) -> Resul
     enable::release_names(&recorded)?;
     let actual = enable::ready(id, actual, watch)?;
     if (&recorded.schema, &recorded.name) != (&actual.table.schema, &actual.table.name) {
-        permissions::forget(&recorded.schema, &recorded.name)?;
+        permissions::keep::forget(&recorded.schema, &recorded.name)?;
     }
     let mut referencing = Vec::new();
     let others = relation::referencing(id);
@@ -86,5 +86,5 @@ pub(super) fn table(id: pg_sys::Oid, compared: Compared, watch: &Watch) -> Resul
     {
         tables::touched(other, watch)?;
     }
-    permissions::repair()
+    permissions::keep::repair(Some(&actual.table))
 }

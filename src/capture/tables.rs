@@ -123,14 +123,14 @@ pub fn touched(id: pg_sys::Oid, watch: &Watch) -> Result<(), Error> {
         let change = settle(change, id, &table, &actual, watch)?;
         diff::apply(&mut table, &change);
         if !unrestricted {
-            permissions::refuse_if_needed(&change, &table)?;
+            permissions::keep::refuse_if_needed(&change, &table)?;
         }
         record::one(&change, &table.qualified_name(), Some(&table))?;
     }
     store::shapes::update(id, &table, &actual.identity)?;
     xact::command_counter_increment();
     if unrestricted {
-        permissions::repair()?;
+        permissions::keep::repair(Some(&table))?;
     }
     Ok(())
 }

@@ -53,6 +53,17 @@ pub fn owns(class: pg_sys::Oid, object: pg_sys::Oid, role: pg_sys::Oid) -> bool 
     }
 }
 
+/// Does this backend hold the lock?
+pub fn holds_lock(tag: &pg_sys::LOCKTAG, mode: pg_sys::LOCKMODE) -> bool {
+    // SAFETY: looks into the backend's own table of locks.
+    unsafe {
+        #[cfg(pre_pg17)]
+        return pg_sys::LockHeldByMe(tag, mode);
+        #[cfg(not(pre_pg17))]
+        pg_sys::LockHeldByMe(tag, mode, false)
+    }
+}
+
 /// Has the role that privilege on the relation?
 pub fn may(relation: pg_sys::Oid, role: pg_sys::Oid, privilege: u32) -> bool {
     // SAFETY: looks up the catalog only.

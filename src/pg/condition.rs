@@ -1,4 +1,7 @@
 //! Conditions of grants and assignments, parsed and analysed by the server itself, never run.
+//!
+//! Analysis may call functions of whoever wrote the condition: a literal of a domain is checked by the domain's CHECK. So
+//! it happens once, as the role that grants. Later only the names in the text are read ([`names`]).
 
 use std::cell::{Cell, RefCell};
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
@@ -8,8 +11,6 @@ use pgrx::pg_sys;
 use super::names::from_server;
 use super::subtransaction::{self, Caught};
 
-/// What the text is put behind to make a statement of it.
-const BEFORE: &str = "SELECT (";
 /// What each client knows of itself, as `AUTH.user_id` and `AUTH.claims`: an id, which takes the type that it is compared with, and what
 /// its token claims.
 const AUTH: &[(&str, pg_sys::Oid)] = &[
@@ -55,11 +56,19 @@ unsafe extern "C-unwind" fn note_position(_: *mut c_void) {
     POSITION.set(unsafe { geterrposition() });
 }
 
+/// The server's list of what tells where an error happened, as it was; put back when dropped.
+struct Contexts(*mut pg_sys::ErrorContextCallback);
+
+impl Drop for Contexts {
+    fn drop(&mut self) {
+        // SAFETY: what is put back was there before, and outlives this.
+        unsafe { pg_sys::error_context_stack = self.0 };
+    }
+}
+
 /// Checks that `text` is a condition over rows of the table: its columns, and NEW, OLD, ROW and AUTH.
 pub fn check(table: pg_sys::Oid, text: &str) -> Result<(), Refused> {
-    let source = format!("{BEFORE}{text}\n)");
-    let at = |position: usize| position.saturating_sub(BEFORE.chars().count());
-    let Ok(statement) = CString::new(source.clone()) else {
+    let Ok(source) = CString::new(text) else {
         return Err(Refused {
             problem: Problem::Syntax,
             position: 0,
@@ -67,37 +76,82 @@ pub fn check(table: pg_sys::Oid, text: &str) -> Result<(), Refused> {
     };
     POSITION.set(0);
     MISSING.set(None);
-    // SAFETY: the callback stays on the stack of this frame as long as it is registered; whatever raised errors did to
-    // the list, it is as it was afterwards.
-    let outcome = unsafe {
-        let mut callback = pg_sys::ErrorContextCallback {
-            previous: pg_sys::error_context_stack,
-            callback: Some(note_position),
-            arg: std::ptr::null_mut(),
-        };
-        let before = pg_sys::error_context_stack;
-        pg_sys::error_context_stack = &mut callback;
-        let outcome =
-            subtransaction::run(std::panic::AssertUnwindSafe(|| analyse(table, &statement)));
-        pg_sys::error_context_stack = before;
-        outcome
+    let outcome = subtransaction::run(std::panic::AssertUnwindSafe(|| {
+        // SAFETY: the callback is taken out of the list before this frame goes, also when an error passes.
+        unsafe {
+            let mut callback = pg_sys::ErrorContextCallback {
+                previous: pg_sys::error_context_stack,
+                callback: Some(note_position),
+                arg: std::ptr::null_mut(),
+            };
+            let _before = Contexts(pg_sys::error_context_stack);
+            pg_sys::error_context_stack = &mut callback;
+            analyse(table, &source)
+        }
+    }));
+    let (problem, position) = match (outcome, MISSING.take()) {
+        (_, Some((field, byte))) => (Problem::Auth(field), characters(text, byte)),
+        (Ok(None), None) => return Ok(()),
+        (Ok(Some(problem)), None) => (problem, 0),
+        (Err(caught), None) => (
+            Problem::Server(Box::new(caught)),
+            usize::try_from(POSITION.get()).unwrap_or(0),
+        ),
     };
-    let missing = MISSING.take();
-    match (outcome, missing) {
-        (_, Some((field, byte))) => Err(Refused {
-            problem: Problem::Auth(field),
-            position: at(characters(&source, byte)),
-        }),
-        (Ok(None), None) => Ok(()),
-        (Ok(Some(problem)), None) => Err(Refused {
-            problem,
-            position: 0,
-        }),
-        (Err(caught), None) => Err(Refused {
-            problem: Problem::Server(Box::new(caught)),
-            position: at(usize::try_from(POSITION.get()).unwrap_or(0)),
-        }),
+    Err(Refused { problem, position })
+}
+
+/// The columns that a condition names: those that stand alone, and those of the table, NEW, OLD and ROW. Nothing is
+/// looked up and nothing is run.
+pub fn names(table: &str, text: &str) -> Vec<String> {
+    let Ok(source) = CString::new(text) else {
+        return Vec::new();
+    };
+    let mut references = Vec::new();
+    // SAFETY: the text was parsed before, when it was granted; the walker takes the context for what it is.
+    unsafe {
+        if let Some(expression) = parse(&source) {
+            collect(expression, (&raw mut references).cast());
+        }
     }
+    references
+        .into_iter()
+        .filter_map(|mut fields: Vec<String>| {
+            let name = fields.pop()?;
+            match fields.last().map(String::as_str) {
+                Some("new" | "old" | "row") => Some(name),
+                Some(of) if of == table => Some(name),
+                Some(_) => None,
+                None if matches!(name.as_str(), "new" | "old" | "row") || name == table => None,
+                None => Some(name),
+            }
+        })
+        .collect()
+}
+
+/// Adds the column references below a node to the `Vec<Vec<String>>` that the context is.
+unsafe extern "C-unwind" fn collect(node: *mut pg_sys::Node, context: *mut c_void) -> bool {
+    // SAFETY: the tag says which struct the node is; the context is the caller's.
+    unsafe {
+        if node.is_null() {
+            return false;
+        }
+        if (*node).type_ == pg_sys::NodeTag::T_ColumnRef {
+            let fields = (*node.cast::<pg_sys::ColumnRef>()).fields;
+            let names = 0..super::tree::items::<pg_sys::Node>(fields).count();
+            let names = names.map(|at| field(fields, at).unwrap_or_else(|| "*".to_owned()));
+            (*context.cast::<Vec<Vec<String>>>()).push(names.collect());
+            return false;
+        }
+        super::compat::walk_raw_expression(node, collect, context)
+    }
+}
+
+/// The expression that a text is, if it is one and nothing else. Raises the server's syntax errors.
+fn parse(source: &CStr) -> Option<*mut pg_sys::Node> {
+    let mode = pg_sys::RawParseMode::RAW_PARSE_PLPGSQL_EXPR;
+    // SAFETY: the parser makes a list of statements of the text.
+    unsafe { only_expression(pg_sys::raw_parser(source.as_ptr(), mode)) }
 }
 
 /// The character at a byte of the text, from 1.
@@ -111,8 +165,7 @@ fn analyse(table: pg_sys::Oid, source: &CStr) -> Option<Problem> {
     // SAFETY: the tree was made by the parser for this call alone, in memory of the caller's context; the table is open
     // while names are looked up in it.
     unsafe {
-        let list = pg_sys::raw_parser(source.as_ptr(), pg_sys::RawParseMode::RAW_PARSE_DEFAULT);
-        let Some(expression) = only_expression(list) else {
+        let Some(expression) = parse(source) else {
             return Some(Problem::Syntax);
         };
         let open = pg_sys::table_open(table, pg_sys::AccessShareLock as i32);

@@ -244,8 +244,11 @@ fn ordered(
         let table = pg_sys::table_open(relation, pg_sys::AccessShareLock as i32);
         let index = pg_sys::index_open(index, pg_sys::AccessShareLock as i32);
         let snapshot = pg_sys::RegisterSnapshot(match seen {
-            Seen::Now => pg_sys::GetLatestSnapshot(),
-            Seen::ByStatement => pg_sys::GetActiveSnapshot(),
+            // Once this transaction migrates nobody else does, and what it adds follows on what others did.
+            Seen::ByStatement if !super::locks::migrates_over_old_snapshot() => {
+                pg_sys::GetActiveSnapshot()
+            }
+            Seen::Now | Seen::ByStatement => pg_sys::GetLatestSnapshot(),
         });
         let mut keys = scan_keys(keys);
         let scan = pg_sys::systable_beginscan_ordered(

@@ -21,6 +21,25 @@ pub fn migrations() {
     }
 }
 
+/// Whether this transaction migrates and its snapshot is older than that: others may have migrated in between.
+pub fn migrates_over_old_snapshot() -> bool {
+    // SAFETY: reads variables; the tag is that of the lock which `migrations` takes.
+    unsafe {
+        if pg_sys::XactIsoLevel < pg_sys::XACT_REPEATABLE_READ as i32 {
+            return false;
+        }
+        let tag = pg_sys::LOCKTAG {
+            locktag_field1: pg_sys::MyDatabaseId.to_u32(),
+            locktag_field2: pg_sys::ExtensionRelationId.to_u32(),
+            locktag_field3: super::names::extension_id(c"electric").to_u32(),
+            locktag_field4: 0,
+            locktag_type: pg_sys::LockTagType::LOCKTAG_OBJECT as u8,
+            locktag_lockmethodid: pg_sys::DEFAULT_LOCKMETHOD as u8,
+        };
+        compat::holds_lock(&tag, pg_sys::ExclusiveLock as pg_sys::LOCKMODE)
+    }
+}
+
 /// Waits for a transaction that is adding a label to the enum, and keeps others from it until this one ends.
 pub fn type_labels(id: pg_sys::Oid) {
     // SAFETY: takes a lock that the end of the transaction releases; ALTER TYPE … ADD VALUE takes the stronger one.

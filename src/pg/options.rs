@@ -42,6 +42,15 @@ impl Native {
         (found != pg_sys::Oid::INVALID).then_some(found)
     }
 
+    /// Whether CREATE TABLE would find that there is such a table: it looks into one schema only.
+    pub fn is_made_already(&self) -> bool {
+        // SAFETY: the range variable belongs to the copy of the statement, and has a name.
+        unsafe {
+            let schema = pg_sys::RangeVarGetCreationNamespace(self.relation);
+            pg_sys::get_relname_relid((*self.relation).relname, schema) != pg_sys::Oid::INVALID
+        }
+    }
+
     /// Moves it to memory of the server's.
     pub fn into_server(self) -> *mut Native {
         // SAFETY: the size is that of the value, which is moved there.

@@ -38,6 +38,8 @@ pub enum Kind {
     ReindexMany,
     /// Not at all: what demands to be outside a transaction, and concerns no shape.
     OutsideTransaction,
+    /// Not at all: what a rollback does not undo, and concerns no shape: PREPARE and DEALLOCATE.
+    Session,
 }
 
 /// The statements of a script. Raises the server's own syntax error.
@@ -97,6 +99,7 @@ unsafe fn kind(tree: *mut pg_sys::Node) -> Kind {
             | T_DropTableSpaceStmt
             | T_CreateSubscriptionStmt
             | T_DropSubscriptionStmt => Kind::OutsideTransaction,
+            T_PrepareStmt | T_DeallocateStmt => Kind::Session,
             _ => Kind::Ordinary,
         }
     }

@@ -159,11 +159,12 @@ pub fn is_superuser() -> bool {
     unsafe { pg_sys::superuser() }
 }
 
-/// Raises the server's own error in a read-only transaction or on a standby.
+/// Raises the server's own error in a read-only transaction, on a standby, or in a parallel query.
 pub fn prevent_if_read_only(what: &CStr) {
     // SAFETY: raises an error or does nothing.
     unsafe {
         pg_sys::PreventCommandIfReadOnly(what.as_ptr());
+        pg_sys::PreventCommandIfParallelMode(what.as_ptr());
         pg_sys::PreventCommandDuringRecovery(what.as_ptr());
     }
 }

@@ -133,6 +133,8 @@ pub enum Statement {
         concurrently: bool,
         /// UNIQUE.
         unique: bool,
+        /// Its columns; `None` where it has expressions or a predicate.
+        columns: Option<Vec<String>>,
     },
     /// RENAME of a relation.
     RenameRelation {
@@ -230,6 +232,7 @@ impl Statement {
                         relation,
                         concurrently: (*statement).concurrent,
                         unique: (*statement).unique,
+                        columns: index_columns(statement),
                     })
                 }
                 T_RenameStmt => rename(tree.cast()),
@@ -295,6 +298,18 @@ impl Statement {
             }
         };
         read.unwrap_or(Statement::Other)
+    }
+}
+
+unsafe fn index_columns(statement: *mut pg_sys::IndexStmt) -> Option<Vec<String>> {
+    // SAFETY: the caller passes a node of that type; its parameters are IndexElem nodes.
+    unsafe {
+        if !(*statement).whereClause.is_null() {
+            return None;
+        }
+        items::<pg_sys::IndexElem>((*statement).indexParams)
+            .map(|element| text((*element).name))
+            .collect()
     }
 }
 

@@ -209,3 +209,46 @@ fn without_the_extension_the_server_knows_no_such_option() {
         .unwrap_err();
     assert_eq!(error.code().unwrap().code(), "22023");
 }
+
+/// Found by a review: CREATE looks into one schema only.
+#[test]
+fn a_table_of_another_schema_is_not_the_one_that_is_made() {
+    let database = Cluster::shared().database();
+    let mut client = session(&database);
+    run(
+        &mut client,
+        "CREATE SCHEMA a; CREATE SCHEMA b; CREATE TABLE b.items (id int PRIMARY KEY); SET search_path = a, b;
+         CREATE TABLE IF NOT EXISTS items (id int PRIMARY KEY) WITH (electric.enabled)",
+    );
+    assert_eq!(electrified(&database), "a.items");
+}
+
+/// Found by a review: readers waited behind a table that waited for a migration.
+#[test]
+fn a_table_is_switched_on_after_waiting_not_before() {
+    let database = Cluster::shared().database();
+    let mut migrating = session(&database);
+    run(
+        &mut migrating,
+        "CREATE TABLE first (id int PRIMARY KEY); CREATE TABLE second (id int PRIMARY KEY);
+         ALTER TABLE first SET (electric.enabled)",
+    );
+    run(&mut migrating, "BEGIN; ALTER TABLE first ADD COLUMN a int");
+    std::thread::scope(|scope| {
+        let enabling = scope.spawn(|| {
+            run(
+                &mut session(&database),
+                "ALTER TABLE second SET (electric.enabled)",
+            );
+        });
+        electric_tests::database::wait_until("the other session waits", || database.waiting() == 1);
+        let mut reader = database.client();
+        run(
+            &mut reader,
+            "SET lock_timeout = '5s'; SELECT count(*) FROM second",
+        );
+        run(&mut migrating, "COMMIT");
+        enabling.join().unwrap();
+    });
+    assert_eq!(electrified(&database), "first second");
+}

@@ -100,6 +100,7 @@ mod tests {
             exclusions: Vec::new(),
             primary_key_constraint: None,
             extensions: Vec::new(),
+            collations: Vec::new(),
         }
     }
 

@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Column, Constraint, ForeignKey, Table};
-use crate::names::{qualified, quote_ident_if_needed};
+use crate::names::{qualified, quote_ident_if_needed, quote_literal};
 use crate::refusal::Refusal;
 
 /// What can be done to rows.
@@ -437,7 +437,7 @@ fn obstacle(table: &Table, kind: &str, constraint: &Constraint) -> Obstacle {
     Obstacle {
         problem: format!("Constraint {name} {}: {reason}.", constraint.definition),
         way_out: format!(
-            "SET LOCAL electric.policy = compatible; ALTER TABLE {} DROP CONSTRAINT {name};",
+            "BEGIN; SET LOCAL electric.policy = compatible; ALTER TABLE {} DROP CONSTRAINT {name}; COMMIT;",
             table.qualified_name()
         ),
     }
@@ -464,8 +464,9 @@ pub fn refuse_constraint(table: &Table, what: Constraining<'_>, problem: &str) -
         &action,
         format!("Clients may write to the table while they are offline. {problem}"),
         format!(
-            "Leave the constraint out, or take the privileges away first: ELECTRIC REVOKE INSERT, UPDATE ON {name} FROM …; \
-             Who has them: SELECT * FROM electric.grants;"
+            "Leave the constraint out, or take the privileges away first: SELECT electric.ddlx({}); \
+             Who has them: SELECT * FROM electric.grants;",
+            quote_literal(&format!("ELECTRIC REVOKE INSERT, UPDATE ON {name} FROM …"))
         ),
     );
     match what {
@@ -482,8 +483,10 @@ pub fn refuse_drop_way(table: &Table, constraint: &str, of: &str) -> Refusal {
         &format!("drop constraint \"{constraint}\" of"),
         format!("By it, privileges or assignments of table {of} reach the scope of their role."),
         format!(
-            "Take them away first: ELECTRIC REVOKE … ON {of} FROM …; or ELECTRIC UNASSIGN … FROM {of}.…; \
-             What there is: SELECT * FROM electric.grants; SELECT * FROM electric.assignments;"
+            "Take them away first: SELECT electric.ddlx({}); or SELECT electric.ddlx({}); \
+             What there is: SELECT * FROM electric.grants; SELECT * FROM electric.assignments;",
+            quote_literal(&format!("ELECTRIC REVOKE … ON {of} FROM …")),
+            quote_literal(&format!("ELECTRIC UNASSIGN … FROM {of}.…"))
         ),
     )
     .constraint(constraint)
