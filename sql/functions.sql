@@ -130,7 +130,7 @@ COMMENT ON FUNCTION electric.last_command(text) IS
     'Id of the last DDL command of a migration; 0 for no migration';
 
 CREATE FUNCTION electric.is_sqlite(dialect text) RETURNS boolean
-    LANGUAGE c IMMUTABLE AS 'MODULE_PATHNAME', 'electric_is_sqlite';
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'electric_is_sqlite';
 COMMENT ON FUNCTION electric.is_sqlite(text) IS 'Whether the dialect is sqlite rather than postgres; another is an error';
 
 CREATE FUNCTION electric.migrations_since(version text DEFAULT NULL, dialect text DEFAULT 'sqlite')
