@@ -51,6 +51,7 @@ struct Target {
 fn target(id: pg_sys::Oid) -> Result<Target, Error> {
     session::prevent_if_read_only(c"ELECTRIC");
     locks::migrations();
+    crate::capture::arrival::take_on()?;
     let (schema, name) = names::shown(id);
     if relation::class(id).is_none() {
         return Err(Error::new(

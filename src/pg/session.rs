@@ -135,6 +135,25 @@ pub fn may_act() -> bool {
     }
 }
 
+/// Whether the transaction may write.
+pub fn may_write() -> bool {
+    // SAFETY: reads a variable.
+    unsafe { !pg_sys::XactReadOnly }
+}
+
+/// Whether the session loads what pg_dump wrote. No session says so, but what pg_dump sets before anything else hardly
+/// anybody else sets: functions unchecked, and not one schema to find things in.
+pub fn loads_dump() -> bool {
+    // SAFETY: reads variables; the path is a nul-terminated string once settings are there.
+    unsafe {
+        let path = pg_sys::namespace_search_path;
+        // pg_dump says `set_config('search_path', '', false)`; SET search_path = '' leaves a pair of quotes.
+        !pg_sys::check_function_bodies
+            && !path.is_null()
+            && matches!(CStr::from_ptr(path).to_bytes(), b"" | b"\"\"")
+    }
+}
+
 /// Makes any other setting with that prefix an error.
 pub fn reserve_settings(prefix: &CStr) {
     // SAFETY: the server copies the prefix.
