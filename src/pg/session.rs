@@ -187,6 +187,12 @@ pub fn prevent_if_read_only(what: &CStr) {
     }
 }
 
+/// Raises the server's own error on a standby.
+pub fn prevent_in_recovery(what: &CStr) {
+    // SAFETY: raises an error or does nothing.
+    unsafe { pg_sys::PreventCommandDuringRecovery(what.as_ptr()) }
+}
+
 /// Defines the setting of the policy: anybody's, but for the value that takes a superuser.
 pub fn define_policy(
     name: &'static CStr,

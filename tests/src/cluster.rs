@@ -56,6 +56,7 @@ pub enum Stop {
 #[derive(Debug, Clone, Default)]
 pub struct Builder {
     settings: Vec<(String, String)>,
+    pg_config: Option<PathBuf>,
 }
 
 impl Builder {
@@ -66,6 +67,12 @@ impl Builder {
         } else {
             self
         }
+    }
+
+    /// The server's `pg_config`, where it is not the one that the tests are of.
+    pub fn pg_config(mut self, path: &Path) -> Self {
+        self.pg_config = Some(path.to_owned());
+        self
     }
 
     /// A line of postgresql.conf; a later one of the same name wins.
@@ -113,7 +120,34 @@ impl Cluster {
     }
 
     fn create(builder: &Builder) -> Result<Cluster> {
-        let binaries = binaries(&pg_config()?)?;
+        let pg_config = match &builder.pg_config {
+            Some(path) => path.clone(),
+            None => pg_config()?,
+        };
+        let cluster = Cluster::bare(&pg_config)?;
+        cluster.succeed(
+            cluster
+                .command("initdb")
+                .args([
+                    "--username=postgres",
+                    "--encoding=UTF8",
+                    "--no-locale",
+                    "--auth=trust",
+                ])
+                .args(["--no-sync", "--no-instructions", "--pgdata"])
+                .arg(cluster.data_directory()),
+        )?;
+        cluster.be_itself()?;
+        cluster.configure(SETTINGS)?;
+        for (name, value) in &builder.settings {
+            cluster.configure(&[(name, value)])?;
+        }
+        Ok(cluster)
+    }
+
+    /// A directory with its watchdog, without a server in it yet.
+    fn bare(pg_config: &Path) -> Result<Cluster> {
+        let binaries = binaries(pg_config)?;
         let identity = server_identity()?;
         let directory = tempfile::Builder::new()
             .prefix("electric-")
@@ -135,7 +169,7 @@ impl Cluster {
             .process_group(0)
             .spawn()
             .context("cannot start the watchdog")?;
-        let cluster = Cluster {
+        Ok(Cluster {
             lifeline: watchdog.stdin.take(),
             watchdog,
             binaries,
@@ -143,29 +177,32 @@ impl Cluster {
             directory,
             port: free_port()?,
             databases: AtomicU32::new(0),
-        };
-        cluster.succeed(
-            cluster
-                .command("initdb")
-                .args([
-                    "--username=postgres",
-                    "--encoding=UTF8",
-                    "--no-locale",
-                    "--auth=trust",
-                ])
-                .args(["--no-sync", "--no-instructions", "--pgdata"])
-                .arg(cluster.data_directory()),
-        )?;
-        cluster.configure(&[(
-            "unix_socket_directories",
-            &cluster.directory.to_string_lossy(),
-        )])?;
-        cluster.configure(&[("port", &cluster.port.to_string())])?;
-        cluster.configure(SETTINGS)?;
-        for (name, value) in &builder.settings {
-            cluster.configure(&[(name, value)])?;
-        }
-        Ok(cluster)
+        })
+    }
+
+    /// Gives the server the socket and the port that it has to itself.
+    fn be_itself(&self) -> Result<()> {
+        let sockets = self.directory.to_string_lossy();
+        self.configure(&[("unix_socket_directories", &sockets)])?;
+        self.configure(&[("port", &self.port.to_string())])
+    }
+
+    /// A physical standby of this server, started, that follows it.
+    pub fn standby(&self) -> Result<Cluster> {
+        let standby = Cluster::bare(&self.binaries.join("pg_config"))?;
+        let mut command = standby.command("pg_basebackup");
+        command.args(["--write-recovery-conf", "--checkpoint=fast", "--no-sync"]);
+        command.arg("--host").arg(&self.directory);
+        command.args(["--port", &self.port.to_string(), "--username=postgres"]);
+        standby.succeed(command.arg("--pgdata").arg(standby.data_directory()))?;
+        standby.be_itself()?;
+        standby.start()?;
+        Ok(standby)
+    }
+
+    /// The database of that name, which came with the data directory.
+    pub fn existing_database(&self, name: &str) -> Database<'_> {
+        Database::existing(self, name.to_owned())
     }
 
     /// Adds lines to postgresql.conf, in force from the next start on.

@@ -198,7 +198,10 @@ fn a_dump_restored_by_one_and_by_many() {
     for options in [&["-j", "4"][..], &["--clean", "--if-exists"]] {
         let restored = cluster.database();
         let mut session = restored.client();
-        run(&mut session, "CREATE TABLE before (a int); DROP TABLE before");
+        run(
+            &mut session,
+            "CREATE TABLE before (a int); DROP TABLE before",
+        );
         restore(&restored, &custom, options);
         restored.refused_by(&mut session, "DROP TABLE items", "0A000");
         lives_on(&restored, &original, commands);
