@@ -100,6 +100,11 @@ fn has_come(list: pg_sys::Oid) -> Result<bool, Error> {
     Ok(has_come)
 }
 
+/// Something was rolled back, perhaps what was recorded here.
+pub fn forget() {
+    RECORDED_HERE.set(pg_sys::Oid::INVALID);
+}
+
 /// The list changes: every backend reads it anew, this one from the next command on.
 pub fn changed() {
     touched::invalidate_watch_list(store::list());

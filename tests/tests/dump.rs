@@ -228,3 +228,147 @@ fn the_schema_first_and_the_rows_later() {
     }
     lives_on(&restored, &original, commands);
 }
+
+/// What a live database holds is not cleaned away: replicas follow it.
+#[test]
+fn a_restore_does_not_clean_an_electrified_database() {
+    let cluster = Cluster::shared();
+    let original = everything(cluster);
+    let file = dump(&original, "custom", &["-Fc"]);
+    let before = original.trace();
+    let mut command = client(cluster, "pg_restore");
+    command.args(["--single-transaction", "--clean", "--if-exists", "-d"]);
+    let output = command.arg(original.name()).arg(file).output().unwrap();
+    assert!(!output.status.success());
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("electrified table"), "{said}");
+    assert_eq!(original.trace(), before);
+    goes_on(&original);
+}
+
+/// A database made from an electrified one is electrified, and its own.
+#[test]
+fn a_copy_of_a_database() {
+    let cluster = Cluster::shared();
+    let original = everything(cluster);
+    let commands = original.commands().len();
+    let copy = cluster.database_like(original.name());
+    lives_on(&copy, &original, commands);
+    goes_on(&original);
+}
+
+/// A table that the restore left incomplete is not taken for what was recorded.
+#[test]
+fn a_restore_without_an_index() {
+    let cluster = Cluster::shared();
+    let original = everything(cluster);
+    let file = dump(&original, "custom", &["-Fc"]);
+    let restored = cluster.empty_database();
+    for section in ["pre-data", "data"] {
+        restore(&restored, &file, &["--section", section]);
+    }
+    let sql = "SELECT count(*)::text FROM electric.drift() WHERE relation = 'public.items'";
+    assert_eq!(text(&mut restored.client(), sql), "1");
+    restored.refused("ALTER TABLE items ADD COLUMN after text", "0A000");
+    // The rest of it still comes.
+    restore(&restored, &file, &["--section", "post-data"]);
+    has_no_drift(&restored);
+    goes_on(&restored);
+}
+
+/// Where the dump left the publication out, it is made anew.
+#[test]
+fn a_restore_without_the_publication() {
+    let cluster = Cluster::shared();
+    let original = everything(cluster);
+    let commands = original.commands().len();
+    let file = dump(&original, "custom", &["-Fc", "--no-publications"]);
+    let restored = cluster.empty_database();
+    restore(&restored, &file, &["-j", "4"]);
+    assert_eq!(published(&restored), "");
+    run(
+        &mut restored.client(),
+        "CREATE TABLE any_command (id int); DROP TABLE any_command",
+    );
+    lives_on(&restored, &original, commands);
+}
+
+/// What takes on the restored tables may be undone, and may be any writer of records.
+#[test]
+fn taking_on_is_undone_and_done_by_a_grant() {
+    let cluster = Cluster::shared();
+    let original = everything(cluster);
+    let file = dump(&original, "custom", &["-Fc"]);
+    let restored = cluster.empty_database();
+    restore(&restored, &file, &[]);
+    let mut client = restored.client();
+    let before = restored.trace();
+    run(
+        &mut client,
+        "BEGIN; SAVEPOINT s; ALTER TABLE items ADD COLUMN lost int; ROLLBACK TO s; \
+         ALTER TABLE items ADD COLUMN lost int; ROLLBACK",
+    );
+    assert_eq!(restored.trace(), before);
+    run(
+        &mut client,
+        "SET default_transaction_read_only = on; SELECT electric.status(); \
+         SET default_transaction_read_only = off; SELECT electric.grant('DELETE', 'items', 'member')",
+    );
+    assert!(published(&restored).starts_with("electric.assignments"));
+    goes_on(&restored);
+}
+
+/// A role that owns a table and nothing else may be the first to migrate.
+#[test]
+fn taking_on_takes_no_rights() {
+    let cluster = Cluster::shared();
+    let original = everything(cluster);
+    let owner = original.role("owner");
+    run(
+        &mut original.client(),
+        &format!("ALTER TABLE items OWNER TO {owner}"),
+    );
+    let file = dump(&original, "custom", &["-Fc"]);
+    let restored = cluster.empty_database();
+    restore(&restored, &file, &["-j", "4"]);
+    run(
+        &mut cluster.connect(restored.name(), &owner).unwrap(),
+        "ALTER TABLE items ADD COLUMN theirs int",
+    );
+    assert_eq!(published(&restored), published(&original));
+    assert_eq!(restored.commands().last().unwrap().relation, "public.items");
+    goes_on(&restored);
+}
+
+/// Dropped with CASCADE and created again, the extension begins a history of its own: replicas begin anew.
+#[test]
+fn the_extension_dropped_and_created_again() {
+    let database = everything(Cluster::shared());
+    let mut client = database.client();
+    let tables = "SELECT string_agg(format('%s %s %s', attrelid::regclass, attname, atttypid::regtype), ' ' \
+                  ORDER BY attrelid, attnum) FROM pg_attribute JOIN pg_class c ON c.oid = attrelid \
+                  WHERE attnum > 0 AND relnamespace IN ('public'::regnamespace, '\"Über\"'::regnamespace)";
+    let before = text(&mut client, tables);
+    let old = database.commands().last().unwrap().hash.clone();
+    run(&mut client, "DROP EXTENSION electric CASCADE");
+    assert_eq!(text(&mut client, tables), before);
+    let left = "SELECT concat((SELECT count(*) FROM pg_event_trigger), ' ', to_regnamespace('electric'), ' ', \
+                (SELECT count(*) FROM pg_proc WHERE probin LIKE '%electric%'))";
+    assert_eq!(text(&mut client, left), "0  0");
+    // Nothing watches, in sessions that did as in new ones.
+    run(
+        &mut client,
+        "ALTER TABLE items ADD COLUMN free int; ALTER TABLE items DROP COLUMN free",
+    );
+    run(
+        &mut database.client(),
+        "CREATE EXTENSION electric; SELECT electric.enable('users', '\"Über\".\"Posts\"', 'events', 'items'); \
+         SELECT electric.assign('users', 'id', role => 'member')",
+    );
+    let commands = database.commands();
+    assert_eq!((commands[0].id, commands[0].migration_id), (1, 1));
+    assert!(commands.iter().all(|command| command.hash != old));
+    has_no_drift(&database);
+    goes_on(&database);
+    database.refused_by(&mut client, "ALTER TABLE items DROP COLUMN value", "0A000");
+}
