@@ -222,14 +222,22 @@ impl Cluster {
 
     /// The same with options for the server's own command line and variables for its environment.
     pub fn start_with(&self, options: &str, environment: &[(&str, &str)]) -> Result<()> {
-        let log = self.directory.join("log");
         let mut command = self.command("pg_ctl");
         command.envs(environment.iter().copied());
+        self.start_by(command.args(["--options", options]))
+    }
+
+    /// The same by another `postgres` than that of the installation.
+    pub fn start_from(&self, postgres: &Path) -> Result<()> {
+        self.start_by(self.command("pg_ctl").arg("-p").arg(postgres))
+    }
+
+    fn start_by(&self, command: &mut Command) -> Result<()> {
+        let log = self.directory.join("log");
         command
             .args(["start", "--wait", "--silent", "--timeout=60", "--log"])
             .arg(&log);
-        command.args(["--options", options, "--pgdata"]);
-        command.arg(self.data_directory());
+        command.arg("--pgdata").arg(self.data_directory());
         // The server keeps what it inherits open: it must not hold the pipes of the test program.
         command
             .stdin(Stdio::null())
@@ -341,6 +349,13 @@ impl Cluster {
     /// A directory that the server's OS user may write to.
     pub fn directory(&self) -> &Path {
         &self.directory
+    }
+
+    /// A directory of the installation, by `pg_config`'s name for it.
+    pub fn installed(&self, which: &str) -> Result<PathBuf> {
+        let mut command = self.command("pg_config");
+        let output = self.succeed(command.arg(format!("--{which}")))?;
+        Ok(PathBuf::from(String::from_utf8(output.stdout)?.trim()))
     }
 
     /// Directory of the unix socket.
