@@ -83,9 +83,14 @@ impl Builder {
 
     /// Makes the cluster and starts it.
     pub fn start(self) -> Result<Cluster> {
-        let cluster = Cluster::create(&self)?;
+        let cluster = self.make()?;
         cluster.start()?;
         Ok(cluster)
+    }
+
+    /// Makes the cluster and leaves it stopped.
+    pub fn make(self) -> Result<Cluster> {
+        Cluster::create(&self)
     }
 }
 
@@ -198,6 +203,27 @@ impl Cluster {
         standby.be_itself()?;
         standby.start()?;
         Ok(standby)
+    }
+
+    /// Makes this server, which is empty and stopped, what `old`, stopped too, was: by this one's pg_upgrade.
+    pub fn upgrade_from(&self, old: &Cluster) -> Result<()> {
+        let mut command = self.command("pg_upgrade");
+        command.arg("--old-bindir").arg(&old.binaries);
+        command.arg("--new-bindir").arg(&self.binaries);
+        command.arg("--old-datadir").arg(old.data_directory());
+        command.arg("--new-datadir").arg(self.data_directory());
+        command.args(["--old-port", &old.port.to_string()]);
+        command.args(["--new-port", &self.port.to_string()]);
+        command.arg("--socketdir").arg(&self.directory);
+        let upgraded = self.succeed(command.args(["--username", "postgres"]));
+        upgraded.map(drop).map_err(|error| {
+            // What went wrong it says in files alone.
+            let mut tail = Command::new("/bin/sh");
+            tail.args(["-c", "tail -n 20 $(find \"$1\" -name 'pg_upgrade_*.log')"]);
+            let said = tail.arg("sh").arg(self.data_directory()).output();
+            let said = said.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+            error.context(said.unwrap_or_default())
+        })
     }
 
     /// The database of that name, which came with the data directory.
