@@ -182,11 +182,13 @@ fn a_dump_restored_by_one_and_by_many() {
     let original = everything(cluster);
     let commands = original.commands().len();
     let custom = dump(&original, "custom", &["-Fc"]);
+    let tar = dump(&original, "tar", &["-Ft"]);
     let directory = dump(&original, "directory", &["-Fd", "-j", "4"]);
     for (file, options) in [
         (&custom, &[][..]),
         (&custom, &["--single-transaction"]),
         (&custom, &["-j", "4"]),
+        (&tar, &[]),
         (&directory, &["-j", "4"]),
         (&custom, &["--clean", "--if-exists"]),
     ] {
@@ -226,6 +228,23 @@ fn the_schema_first_and_the_rows_later() {
     for section in ["pre-data", "data", "post-data"] {
         restore(&restored, &custom, &["--section", section]);
     }
+    lives_on(&restored, &original, commands);
+}
+
+/// What keeps the history is not switched off for a restore either; the rows come all the same.
+#[test]
+fn a_restore_that_disables_triggers() {
+    let cluster = Cluster::shared();
+    let original = everything(cluster);
+    let commands = original.commands().len();
+    let file = dump(&original, "custom", &["-Fc"]);
+    let restored = cluster.empty_database();
+    restore(&restored, &file, &["--schema-only"]);
+    let mut command = client(cluster, "pg_restore");
+    command.args(["--data-only", "--disable-triggers", "-d", restored.name()]);
+    let output = command.arg(&file).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("errors ignored on restore"), "{said}");
     lives_on(&restored, &original, commands);
 }
 
