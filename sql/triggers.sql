@@ -15,6 +15,18 @@ CREATE TRIGGER protect_table BEFORE TRUNCATE ON electric.ddl_commands
     FOR EACH STATEMENT EXECUTE FUNCTION electric.protect_history();
 ALTER TABLE electric.ddl_commands ENABLE ALWAYS TRIGGER protect_rows, ENABLE ALWAYS TRIGGER protect_table;
 
+-- Sessions keep the list of what is electrified in mind; a dump is loaded beside them.
+CREATE FUNCTION electric.list_changed() RETURNS trigger
+    LANGUAGE c AS 'MODULE_PATHNAME', 'electric_list_changed';
+COMMENT ON FUNCTION electric.list_changed() IS 'Has every session read anew which tables are electrified';
+
+CREATE TRIGGER list_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON electric.electrified
+    FOR EACH STATEMENT EXECUTE FUNCTION electric.list_changed();
+CREATE TRIGGER list_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON electric.electrified_types
+    FOR EACH STATEMENT EXECUTE FUNCTION electric.list_changed();
+ALTER TABLE electric.electrified ENABLE ALWAYS TRIGGER list_changed;
+ALTER TABLE electric.electrified_types ENABLE ALWAYS TRIGGER list_changed;
+
 -- Capture. ALWAYS: also where session_replication_role is replica.
 CREATE FUNCTION electric.on_command_start() RETURNS event_trigger
     LANGUAGE c AS 'MODULE_PATHNAME', 'electric_on_command_start';

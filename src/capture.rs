@@ -12,6 +12,7 @@ use crate::pg::{locks, touched};
 use crate::precheck;
 use crate::watch::{self, Watch};
 
+pub mod arrival;
 mod partitions;
 pub mod record;
 mod replace;
@@ -27,6 +28,7 @@ pub fn command_starts(statement: &Statement) -> Result<(), Error> {
     {
         locks::migrations();
     }
+    arrival::take_on()?;
     let watch = watch::current()?;
     precheck::refuse(statement, &watch)?;
     if watch.is_empty() {

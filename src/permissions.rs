@@ -67,6 +67,7 @@ fn target(id: pg_sys::Oid) -> Result<Target, Error> {
         .table(schema, name));
     }
     locks::migrations();
+    capture::arrival::take_on()?;
     Ok(Target {
         id,
         table: shape_of(id)?,

@@ -72,6 +72,22 @@ pub mod shapes {
         heap::scan(list(), pg_sys::Oid::INVALID, &[], |row| row.oid(1))
     }
 
+    /// The electrified tables, each with the place that it was recorded at.
+    pub fn places() -> Result<Vec<(pg_sys::Oid, String)>, Error> {
+        /// The part of an identity that says where it holds.
+        #[derive(serde::Deserialize)]
+        struct At {
+            place: String,
+        }
+        let texts = heap::scan(list(), pg_sys::Oid::INVALID, &[], |row| {
+            (row.oid(1), row.get::<String>(3).unwrap_or_default())
+        });
+        texts
+            .into_iter()
+            .map(|(id, text)| Ok((id, serde_json::from_str::<At>(&text)?.place)))
+            .collect()
+    }
+
     /// What is recorded of a table; `None` if it is not electrified.
     pub fn get(id: pg_sys::Oid) -> Result<Option<Recorded>, Error> {
         let Indexed { table, index } = indexed()?;

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use pgrx::pg_sys;
 
 use crate::error::{Error, SqlState};
-use crate::pg::{locks, xact};
+use crate::pg::{locks, session, xact};
 use crate::store::Migration;
 use crate::store::migrations::{self as rows};
 
@@ -79,6 +79,7 @@ pub fn migration() -> Result<i64, Error> {
 
 /// Names this transaction's migration: the one it has, or the one to come.
 pub fn set(version: &str) -> Result<(), Error> {
+    session::prevent_in_recovery(c"electric.set_migration_version()");
     if version.is_empty() {
         return Err(Error::new(
             SqlState::InvalidParameterValue,

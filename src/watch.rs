@@ -1,6 +1,6 @@
 //! Which tables and types are watched: a list per backend, read anew when it changed.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::rc::Rc;
 
@@ -8,7 +8,7 @@ use pgrx::pg_sys;
 
 use crate::error::Error;
 use crate::pg::touched::{self, Touched};
-use crate::pg::{compat, names, relation, types};
+use crate::pg::{compat, names, relation, session, types};
 use crate::store;
 
 /// The electrified tables and the types they use.
@@ -17,6 +17,8 @@ pub struct Watch {
     tables: HashSet<u32>,
     partitioned: Rc<[pg_sys::Oid]>,
     types: Vec<WatchedType>,
+    /// Some of it was recorded in another database, from which it came by a dump, an upgrade or a copy.
+    has_come: bool,
 }
 
 /// A type that electrified tables use, with the hashes that cache invalidations about it carry.
@@ -41,10 +43,21 @@ impl WatchedType {
 
 thread_local! {
     static WATCH: RefCell<(u64, Rc<Watch>)> = RefCell::new((0, Rc::new(Watch::default())));
+    /// The list that was seen to have been recorded here, every row of it.
+    static RECORDED_HERE: Cell<pg_sys::Oid> = const { Cell::new(pg_sys::Oid::INVALID) };
 }
 
-/// The list as it is now.
+/// The list as it is now. To a session that loads a dump it is empty: what the dump says of the tables is ahead of the
+/// tables, which get their keys and indexes last.
 pub fn current() -> Result<Rc<Watch>, Error> {
+    let watch = read()?;
+    if watch.has_come && session::loads_dump() {
+        return Ok(Rc::new(Watch::default()));
+    }
+    Ok(watch)
+}
+
+fn read() -> Result<Rc<Watch>, Error> {
     let list = store::list();
     let generation = touched::list_generation(list);
     let (read, watch) = WATCH.with_borrow(Clone::clone);
@@ -64,12 +77,32 @@ pub fn current() -> Result<Rc<Watch>, Error> {
                 .into_iter()
                 .filter_map(WatchedType::of)
                 .collect(),
+            has_come: has_come(list)?,
         }
     };
     // Kept only now: an error on the way leaves the list as stale as it was.
     let watch = Rc::new(watch);
     WATCH.with_borrow_mut(|slot| *slot = (generation, watch.clone()));
     Ok(watch)
+}
+
+/// Whether something in the list was recorded elsewhere. Once all of it was recorded here, that stays so: only into an
+/// empty list is a dump loaded.
+fn has_come(list: pg_sys::Oid) -> Result<bool, Error> {
+    if RECORDED_HERE.get() == list {
+        return Ok(false);
+    }
+    let places = store::shapes::places()?;
+    let has_come = places.iter().any(|(id, place)| *place != names::place(*id));
+    if !has_come && !places.is_empty() {
+        RECORDED_HERE.set(list);
+    }
+    Ok(has_come)
+}
+
+/// Something was rolled back, perhaps what was recorded here.
+pub fn forget() {
+    RECORDED_HERE.set(pg_sys::Oid::INVALID);
 }
 
 /// The list changes: every backend reads it anew, this one from the next command on.
@@ -79,6 +112,11 @@ pub fn changed() {
 }
 
 impl Watch {
+    /// Whether some of it was recorded in another database.
+    pub fn has_come(&self) -> bool {
+        self.has_come
+    }
+
     /// Whether nothing is electrified here.
     pub fn is_empty(&self) -> bool {
         self.tables.is_empty() && self.types.is_empty()

@@ -8,7 +8,7 @@ use crate::capture::tables;
 use crate::error::{self, Error, SqlState};
 use crate::pg::entry::{Call, Datum};
 use crate::pg::script::{self, Kind};
-use crate::pg::{heap, names, relation, subtransaction};
+use crate::pg::{heap, names, relation, session, subtransaction};
 use crate::store;
 
 /// `electric.check_report(sql text)`: a JSON array with an object for each statement; [`check`] in SQL makes it a table.
@@ -19,6 +19,8 @@ pub fn check_report(call: &Call) -> Result<Datum, Error> {
             "the script to check must not be null",
         )
     })?;
+    // What is tried there has no transaction number, and fails with an internal error of the server.
+    session::prevent_in_recovery(c"electric.check()");
     let tried = subtransaction::run_and_undo(std::panic::AssertUnwindSafe(|| try_script(&sql)));
     let report = match tried {
         Ok(report) => report,

@@ -108,6 +108,7 @@ pub fn enable(ids: &[pg_sys::Oid]) -> Result<(), Error> {
     }
     checks::encoding()?;
     locks::migrations();
+    capture::arrival::take_on()?;
     for &id in &wanted {
         match capture::tables::is_partitioned(id) {
             true => locks::tree(id),
@@ -255,6 +256,7 @@ fn disable(id: pg_sys::Oid, together: &[pg_sys::Oid]) -> Result<(), Error> {
         return Ok(());
     }
     locks::migrations();
+    capture::arrival::take_on()?;
     locks::table(id);
     let Some(recorded) = store::shapes::shape(id)? else {
         notice(&format!("table {shown} is not electrified"));

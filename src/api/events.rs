@@ -100,3 +100,10 @@ pub fn protect_history(call: &Call) -> Result<Datum, Error> {
     .hint("A later migration can undo an earlier one. In an emergency a superuser may SET electric.policy = unrestricted.")
     .table("electric", table))
 }
+
+/// The list of what is electrified was written with SQL, as a dump does: every session reads it anew. Our own changes,
+/// which fire no triggers, say so themselves.
+pub fn list_changed(call: &Call) -> Result<Datum, Error> {
+    touched::invalidate_watch_list(crate::store::list());
+    Ok(call.trigger_row())
+}

@@ -156,6 +156,20 @@ pub fn drift(id: pg_sys::Oid, policy: Policy) -> Result<Option<String>, Error> {
     })
 }
 
+/// Takes on a table that was recorded in another database, if it is as recorded: its parts get the ids of this one.
+pub(super) fn take_on(id: pg_sys::Oid) -> Result<bool, Error> {
+    let Ok(Some(compared)) = compare(id) else {
+        return Ok(false);
+    };
+    let unchanged = compared
+        .changes(&BTreeMap::new(), Policy::Additive)
+        .is_ok_and(|changes| changes.is_empty());
+    if unchanged {
+        store::shapes::update(id, &compared.recorded, &compared.actual.identity)?;
+    }
+    Ok(unchanged)
+}
+
 /// Records a table as replaced, whatever its shape: something that no shape shows happened to it.
 pub fn replaced(id: pg_sys::Oid, watch: &Watch) -> Result<(), Error> {
     locks::migrations();

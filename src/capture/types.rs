@@ -99,6 +99,16 @@ fn labels_that_came(
     labels_added(&recorded.labels, &actual.labels).ok_or("rename a value of")
 }
 
+/// Takes on a type that was recorded in another database, if it is as recorded.
+pub(super) fn take_on(id: pg_sys::Oid) -> Result<(), Error> {
+    if is_as_recorded(id)?
+        && let Some((recorded, _)) = store::types::get(id)?
+    {
+        store::types::update(id, &recorded, &catalog::type_identity(id))?;
+    }
+    Ok(())
+}
+
 /// Whether a type is what it was; one that is not recorded is nobody's business. Of domains and ranges the ids decide,
 /// as long as they are of this database: their text changes when something they use is renamed.
 fn is_as_recorded(id: pg_sys::Oid) -> Result<bool, Error> {

@@ -54,6 +54,11 @@ entry!(
     api::events::protect_history
 );
 entry!(
+    electric_list_changed,
+    pg_finfo_electric_list_changed,
+    api::events::list_changed
+);
+entry!(
     electric_status,
     pg_finfo_electric_status,
     api::status::status

@@ -135,6 +135,25 @@ pub fn may_act() -> bool {
     }
 }
 
+/// Whether the transaction may write.
+pub fn may_write() -> bool {
+    // SAFETY: reads a variable.
+    unsafe { !pg_sys::XactReadOnly }
+}
+
+/// Whether the session loads what pg_dump wrote. No session says so, but what pg_dump sets before anything else hardly
+/// anybody else sets: functions unchecked, and not one schema to find things in.
+pub fn loads_dump() -> bool {
+    // SAFETY: reads variables; the path is a nul-terminated string once settings are there.
+    unsafe {
+        let path = pg_sys::namespace_search_path;
+        // pg_dump says `set_config('search_path', '', false)`; SET search_path = '' leaves a pair of quotes.
+        !pg_sys::check_function_bodies
+            && !path.is_null()
+            && matches!(CStr::from_ptr(path).to_bytes(), b"" | b"\"\"")
+    }
+}
+
 /// Makes any other setting with that prefix an error.
 pub fn reserve_settings(prefix: &CStr) {
     // SAFETY: the server copies the prefix.
@@ -167,6 +186,12 @@ pub fn prevent_if_read_only(what: &CStr) {
         pg_sys::PreventCommandIfParallelMode(what.as_ptr());
         pg_sys::PreventCommandDuringRecovery(what.as_ptr());
     }
+}
+
+/// Raises the server's own error on a standby.
+pub fn prevent_in_recovery(what: &CStr) {
+    // SAFETY: raises an error or does nothing.
+    unsafe { pg_sys::PreventCommandDuringRecovery(what.as_ptr()) }
 }
 
 /// Defines the setting of the policy: anybody's, but for the value that takes a superuser.

@@ -22,6 +22,7 @@ unsafe extern "C-unwind" fn at_end(event: pg_sys::XactEvent::Type, _arg: *mut c_
             super::touched::reset();
             crate::version::forget();
             crate::api::forget();
+            crate::watch::forget();
         }
         XACT_EVENT_COMMIT | XACT_EVENT_PREPARE => {
             crate::version::forget();
@@ -43,6 +44,7 @@ unsafe extern "C-unwind" fn at_subtransaction_end(
             super::touched::subtransaction_aborted(subid);
             crate::version::subtransaction_aborted(subid);
             crate::api::subtransaction_aborted(subid);
+            crate::watch::forget();
         }
         SUBXACT_EVENT_COMMIT_SUB => crate::version::subtransaction_committed(subid, parent),
         _ => {}

@@ -56,6 +56,7 @@ pub enum Stop {
 #[derive(Debug, Clone, Default)]
 pub struct Builder {
     settings: Vec<(String, String)>,
+    pg_config: Option<PathBuf>,
 }
 
 impl Builder {
@@ -68,6 +69,12 @@ impl Builder {
         }
     }
 
+    /// The server's `pg_config`, where it is not the one that the tests are of.
+    pub fn pg_config(mut self, path: &Path) -> Self {
+        self.pg_config = Some(path.to_owned());
+        self
+    }
+
     /// A line of postgresql.conf; a later one of the same name wins.
     pub fn setting(mut self, name: &str, value: &str) -> Self {
         self.settings.push((name.into(), value.into()));
@@ -76,9 +83,14 @@ impl Builder {
 
     /// Makes the cluster and starts it.
     pub fn start(self) -> Result<Cluster> {
-        let cluster = Cluster::create(&self)?;
+        let cluster = self.make()?;
         cluster.start()?;
         Ok(cluster)
+    }
+
+    /// Makes the cluster and leaves it stopped.
+    pub fn make(self) -> Result<Cluster> {
+        Cluster::create(&self)
     }
 }
 
@@ -113,7 +125,34 @@ impl Cluster {
     }
 
     fn create(builder: &Builder) -> Result<Cluster> {
-        let binaries = binaries(&pg_config()?)?;
+        let pg_config = match &builder.pg_config {
+            Some(path) => path.clone(),
+            None => pg_config()?,
+        };
+        let cluster = Cluster::bare(&pg_config)?;
+        cluster.succeed(
+            cluster
+                .command("initdb")
+                .args([
+                    "--username=postgres",
+                    "--encoding=UTF8",
+                    "--no-locale",
+                    "--auth=trust",
+                ])
+                .args(["--no-sync", "--no-instructions", "--pgdata"])
+                .arg(cluster.data_directory()),
+        )?;
+        cluster.be_itself()?;
+        cluster.configure(SETTINGS)?;
+        for (name, value) in &builder.settings {
+            cluster.configure(&[(name, value)])?;
+        }
+        Ok(cluster)
+    }
+
+    /// A directory with its watchdog, without a server in it yet.
+    fn bare(pg_config: &Path) -> Result<Cluster> {
+        let binaries = binaries(pg_config)?;
         let identity = server_identity()?;
         let directory = tempfile::Builder::new()
             .prefix("electric-")
@@ -135,7 +174,7 @@ impl Cluster {
             .process_group(0)
             .spawn()
             .context("cannot start the watchdog")?;
-        let cluster = Cluster {
+        Ok(Cluster {
             lifeline: watchdog.stdin.take(),
             watchdog,
             binaries,
@@ -143,29 +182,53 @@ impl Cluster {
             directory,
             port: free_port()?,
             databases: AtomicU32::new(0),
-        };
-        cluster.succeed(
-            cluster
-                .command("initdb")
-                .args([
-                    "--username=postgres",
-                    "--encoding=UTF8",
-                    "--no-locale",
-                    "--auth=trust",
-                ])
-                .args(["--no-sync", "--no-instructions", "--pgdata"])
-                .arg(cluster.data_directory()),
-        )?;
-        cluster.configure(&[(
-            "unix_socket_directories",
-            &cluster.directory.to_string_lossy(),
-        )])?;
-        cluster.configure(&[("port", &cluster.port.to_string())])?;
-        cluster.configure(SETTINGS)?;
-        for (name, value) in &builder.settings {
-            cluster.configure(&[(name, value)])?;
-        }
-        Ok(cluster)
+        })
+    }
+
+    /// Gives the server the socket and the port that it has to itself.
+    fn be_itself(&self) -> Result<()> {
+        let sockets = self.directory.to_string_lossy();
+        self.configure(&[("unix_socket_directories", &sockets)])?;
+        self.configure(&[("port", &self.port.to_string())])
+    }
+
+    /// A physical standby of this server, started, that follows it.
+    pub fn standby(&self) -> Result<Cluster> {
+        let standby = Cluster::bare(&self.binaries.join("pg_config"))?;
+        let mut command = standby.command("pg_basebackup");
+        command.args(["--write-recovery-conf", "--checkpoint=fast", "--no-sync"]);
+        command.arg("--host").arg(&self.directory);
+        command.args(["--port", &self.port.to_string(), "--username=postgres"]);
+        standby.succeed(command.arg("--pgdata").arg(standby.data_directory()))?;
+        standby.be_itself()?;
+        standby.start()?;
+        Ok(standby)
+    }
+
+    /// Makes this server, which is empty and stopped, what `old`, stopped too, was: by this one's pg_upgrade.
+    pub fn upgrade_from(&self, old: &Cluster) -> Result<()> {
+        let mut command = self.command("pg_upgrade");
+        command.arg("--old-bindir").arg(&old.binaries);
+        command.arg("--new-bindir").arg(&self.binaries);
+        command.arg("--old-datadir").arg(old.data_directory());
+        command.arg("--new-datadir").arg(self.data_directory());
+        command.args(["--old-port", &old.port.to_string()]);
+        command.args(["--new-port", &self.port.to_string()]);
+        command.arg("--socketdir").arg(&self.directory);
+        let upgraded = self.succeed(command.args(["--username", "postgres"]));
+        upgraded.map(drop).map_err(|error| {
+            // What went wrong it says in files alone.
+            let mut tail = Command::new("/bin/sh");
+            tail.args(["-c", "tail -n 20 $(find \"$1\" -name 'pg_upgrade_*.log')"]);
+            let said = tail.arg("sh").arg(self.data_directory()).output();
+            let said = said.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+            error.context(said.unwrap_or_default())
+        })
+    }
+
+    /// The database of that name, which came with the data directory.
+    pub fn existing_database(&self, name: &str) -> Database<'_> {
+        Database::existing(self, name.to_owned())
     }
 
     /// Adds lines to postgresql.conf, in force from the next start on.
@@ -185,14 +248,22 @@ impl Cluster {
 
     /// The same with options for the server's own command line and variables for its environment.
     pub fn start_with(&self, options: &str, environment: &[(&str, &str)]) -> Result<()> {
-        let log = self.directory.join("log");
         let mut command = self.command("pg_ctl");
         command.envs(environment.iter().copied());
+        self.start_by(command.args(["--options", options]))
+    }
+
+    /// The same by another `postgres` than that of the installation.
+    pub fn start_from(&self, postgres: &Path) -> Result<()> {
+        self.start_by(self.command("pg_ctl").arg("-p").arg(postgres))
+    }
+
+    fn start_by(&self, command: &mut Command) -> Result<()> {
+        let log = self.directory.join("log");
         command
             .args(["start", "--wait", "--silent", "--timeout=60", "--log"])
             .arg(&log);
-        command.args(["--options", options, "--pgdata"]);
-        command.arg(self.data_directory());
+        command.arg("--pgdata").arg(self.data_directory());
         // The server keeps what it inherits open: it must not hold the pipes of the test program.
         command
             .stdin(Stdio::null())
@@ -304,6 +375,13 @@ impl Cluster {
     /// A directory that the server's OS user may write to.
     pub fn directory(&self) -> &Path {
         &self.directory
+    }
+
+    /// A directory of the installation, by `pg_config`'s name for it.
+    pub fn installed(&self, which: &str) -> Result<PathBuf> {
+        let mut command = self.command("pg_config");
+        let output = self.succeed(command.arg(format!("--{which}")))?;
+        Ok(PathBuf::from(String::from_utf8(output.stdout)?.trim()))
     }
 
     /// Directory of the unix socket.

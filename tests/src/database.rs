@@ -72,6 +72,10 @@ pub struct MigrationRow {
 }
 
 impl<'a> Database<'a> {
+    pub(crate) fn existing(cluster: &'a Cluster, name: String) -> Self {
+        Database { cluster, name }
+    }
+
     pub(crate) fn create(cluster: &'a Cluster, name: String, template: &str) -> Result<Self> {
         let mut client = cluster.connect("postgres", "postgres")?;
         client.batch_execute(&format!("CREATE DATABASE {name} TEMPLATE {template}"))?;

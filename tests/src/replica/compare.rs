@@ -224,9 +224,9 @@ fn sqlite_schema(
         } else {
             format!("{}.{}", key.references.schema, key.references.table)
         };
-        let target = target.to_lowercase();
+        let target = target.to_ascii_lowercase();
         for (column, referenced) in key.columns.iter().zip(&key.references.columns) {
-            expected.push(format!("{column} -> {target} {referenced}").to_lowercase());
+            expected.push(format!("{column} -> {target} {referenced}").to_ascii_lowercase());
         }
     }
     let sql = "SELECT lower(\"from\" || ' -> ' || \"table\" || ' ' || \"to\") FROM pragma_foreign_key_list(?1)";
