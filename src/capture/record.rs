@@ -9,7 +9,7 @@ use electric_schema::{hash, op};
 
 use crate::error::Error;
 use crate::pg::{hook, locks, xact};
-use crate::{store, version};
+use crate::{follow, store, version};
 
 thread_local! {
     /// The DDLX statement that runs.
@@ -42,6 +42,7 @@ pub fn again(
     again: bool,
 ) -> Result<(), Error> {
     locks::migrations();
+    follow::refuse_own(change.command(), relation, table)?;
     let op = op::op(change, table)?;
     let mut postgres = postgres::statements(change, table);
     if again {
