@@ -24,29 +24,6 @@ impl<'a> Subscriber<'a> {
         Subscriber(database)
     }
 
-    /// Waits until all that is committed on the publisher has come, tables that are copied included.
-    #[track_caller]
-    fn caught_up(&self, publisher: &Database<'_>) {
-        let slot = format!(
-            "SELECT pg_current_wal_lsn() <= confirmed_flush_lsn FROM pg_replication_slots \
-             WHERE slot_name = (SELECT 'electric_' || system_identifier || '_' || (SELECT oid FROM pg_database WHERE datname = '{}') \
-                 FROM pg_control_system())",
-            self.0.name()
-        );
-        let _ = slot;
-        let (mut there, mut here) = (publisher.client(), self.0.client());
-        let position = text(&mut there, "SELECT pg_current_wal_insert_lsn()::text");
-        let reached = format!(
-            "SELECT (SELECT bool_and(srsubstate = 'r') FROM pg_subscription_rel) AND latest_end_lsn >= '{position}'::pg_lsn \
-             FROM pg_stat_subscription WHERE relid IS NULL AND subname = 'electric' AND latest_end_lsn IS NOT NULL"
-        );
-        wait_until("the subscriber has caught up", || {
-            here.query_opt(&reached, &[])
-                .unwrap()
-                .is_some_and(|row| row.get::<_, Option<bool>>(0) == Some(true))
-        });
-    }
-
     /// Waits until both have the same history, and the same rows of the table.
     #[track_caller]
     fn agrees(&self, publisher: &Database<'_>, tables: &[&str]) {
@@ -140,4 +117,212 @@ fn ddl_and_rows_in_their_order() {
          CREATE INDEX items_color ON items (color); ALTER TABLE items ALTER COLUMN at DROP DEFAULT",
     );
     subscriber.agrees(&publisher, &["items"]);
+}
+
+#[test]
+fn tables_types_and_what_happens_to_them() {
+    let publisher = publisher();
+    let subscriber = Subscriber::of(&publisher);
+    run(
+        &mut publisher.client(),
+        "CREATE TYPE mood AS ENUM ('low', 'high'); \
+         CREATE SCHEMA app; \
+         CREATE TABLE app.empty (id int PRIMARY KEY, m mood, item int REFERENCES items); \
+         CREATE TABLE filled (id int PRIMARY KEY, v text); INSERT INTO filled SELECT i, 'x' || i FROM generate_series(1, 1000) AS i",
+    );
+    run(
+        &mut publisher.client(),
+        "BEGIN; SELECT electric.enable('app.empty', 'filled'); INSERT INTO app.empty VALUES (1, 'low', 1); \
+         INSERT INTO filled VALUES (1001, 'same transaction'); COMMIT; \
+         INSERT INTO app.empty VALUES (2, 'high', 2); INSERT INTO filled VALUES (1002, 'later')",
+    );
+    run(
+        &mut publisher.client(),
+        "ALTER TYPE mood ADD VALUE 'middle' BEFORE 'high'",
+    );
+    run(
+        &mut publisher.client(),
+        "INSERT INTO app.empty VALUES (3, 'middle', NULL)",
+    );
+    subscriber.agrees(&publisher, &["items", "app.empty", "filled"]);
+    run(
+        &mut publisher.client(),
+        "SELECT electric.disable('app.empty'); INSERT INTO items VALUES (3, 'after')",
+    );
+    subscriber.agrees(&publisher, &["items", "filled"]);
+    run(
+        &mut subscriber.0.client(),
+        "INSERT INTO app.empty VALUES (4, 'low', NULL); ALTER TABLE app.empty DROP COLUMN m",
+    );
+    run(
+        &mut publisher.client(),
+        "SELECT electric.enable('app.empty')",
+    );
+    subscriber.agrees(&publisher, &["items", "app.empty", "filled"]);
+}
+
+#[test]
+fn grants_and_assignments_follow() {
+    let publisher = publisher();
+    let subscriber = Subscriber::of(&publisher);
+    run(
+        &mut publisher.client(),
+        "SELECT electric.grant('SELECT', 'items', 'AUTHENTICATED')",
+    );
+    subscriber.agrees(&publisher, &["items", "electric.grants"]);
+    run(
+        &mut publisher.client(),
+        "SELECT electric.revoke('SELECT', 'items', 'AUTHENTICATED')",
+    );
+    subscriber.agrees(&publisher, &["items", "electric.grants"]);
+}
+
+#[test]
+fn migrations_of_its_own_are_refused() {
+    let publisher = publisher();
+    let subscriber = Subscriber::of(&publisher);
+    let here = &subscriber.0;
+    here.refused("ALTER TABLE items ADD COLUMN a int", "0A000")
+        .about_table("public", "items")
+        .hinted();
+    here.refused("CREATE INDEX ON items (value)", "0A000")
+        .about_table("public", "items");
+    run(
+        &mut here.client(),
+        "CREATE TABLE own (id int PRIMARY KEY); ALTER TABLE own ADD COLUMN free int",
+    );
+    here.refused("SELECT electric.enable('own')", "0A000")
+        .about_table("public", "own");
+    here.refused("SELECT electric.disable('items')", "0A000")
+        .about_table("public", "items");
+    here.refused(
+        "SELECT electric.grant('SELECT', 'items', 'ANYONE')",
+        "0A000",
+    );
+}
+
+#[test]
+fn a_command_that_fails_stops_what_comes_until_it_can_be_done() {
+    let publisher = publisher();
+    let subscriber = Subscriber::of(&publisher);
+    run(
+        &mut subscriber.0.client(),
+        "CREATE TABLE in_the_way (id int)",
+    );
+    run(
+        &mut publisher.client(),
+        "CREATE TABLE in_the_way (id int PRIMARY KEY); SELECT electric.enable('in_the_way'); \
+         INSERT INTO in_the_way VALUES (1); INSERT INTO items VALUES (3, 'waits')",
+    );
+    wait_until("the subscriber says what is wrong", || {
+        subscriber
+            .0
+            .cluster()
+            .log()
+            .contains("relation \"in_the_way\" already exists")
+    });
+    assert_eq!(
+        text(
+            &mut subscriber.0.client(),
+            "SELECT count(*)::text FROM items"
+        ),
+        "2"
+    );
+    run(&mut subscriber.0.client(), "DROP TABLE in_the_way");
+    subscriber.agrees(&publisher, &["items", "in_the_way"]);
+}
+
+#[test]
+fn unsubscribed_it_is_on_its_own() {
+    let publisher = publisher();
+    let subscriber = Subscriber::of(&publisher);
+    let mut client = subscriber.0.client();
+    assert_eq!(
+        text(&mut client, "SELECT electric.status() ->> 'subscriber'"),
+        r#"{"name": "electric", "enabled": true, "last_command": 1}"#
+    );
+    run(&mut client, "CALL electric.unsubscribe()");
+    assert_eq!(
+        text(
+            &mut client,
+            "SELECT coalesce(electric.status() ->> 'subscriber', 'none')"
+        ),
+        "none"
+    );
+    assert_eq!(
+        text(
+            &mut client,
+            "SELECT count(*)::text FROM pg_replication_slots WHERE slot_name LIKE '%\\_' || (SELECT oid FROM pg_database WHERE datname = current_database())"
+        ),
+        "0"
+    );
+    assert_eq!(subscriber.0.commands().len(), 0);
+    subscriber
+        .0
+        .unrecorded("ALTER TABLE items DROP COLUMN value");
+    assert_eq!(
+        subscriber.0.recorded("SELECT electric.enable('items')")[0].id,
+        1
+    );
+    run(&mut client, "SELECT electric.disable('items')");
+    subscriber.0.refused(
+        &format!("CALL electric.subscribe('{}')", conninfo(&publisher)),
+        "55000",
+    );
+}
+
+#[test]
+fn a_subscriber_publishes_on() {
+    let publisher = publisher();
+    let first = Subscriber::of(&publisher);
+    run(
+        &mut publisher.client(),
+        "ALTER TABLE items ADD COLUMN early int DEFAULT 7",
+    );
+    first.agrees(&publisher, &["items"]);
+    let second = Subscriber::of(&first.0);
+    second.agrees(&publisher, &["items"]);
+    run(
+        &mut publisher.client(),
+        "ALTER TABLE items ADD COLUMN late timestamptz DEFAULT now(); INSERT INTO items VALUES (3, 'three'); \
+         CREATE TABLE more (id int PRIMARY KEY); INSERT INTO more VALUES (1); SELECT electric.enable('more'); \
+         INSERT INTO more VALUES (2)",
+    );
+    first.agrees(&publisher, &["items", "more"]);
+    second.agrees(&publisher, &["items", "more"]);
+    run(&mut second.0.client(), "CALL electric.unsubscribe()");
+}
+
+#[test]
+fn what_cannot_be_followed_leaves_nothing() {
+    let publisher = publisher();
+    let database = publisher.cluster().database();
+    let call = format!("CALL electric.subscribe('{}')", conninfo(&publisher));
+    run(&mut database.client(), "CREATE TABLE items (id int)");
+    database.refused(&call, "42P07");
+    run(&mut database.client(), "DROP TABLE items");
+    let nobody = database.role("nobody");
+    database.refused_by(&mut database.client_as(&nobody), &call, "42501");
+    database.refused(&format!("BEGIN; {call}"), "25001");
+    database.refused(
+        "CALL electric.subscribe('dbname=no_such_database')",
+        "08006",
+    );
+    database.refused(
+        &format!("CALL electric.subscribe('{}')", conninfo(&database)),
+        "55000",
+    );
+    assert_eq!(
+        text(
+            &mut database.client(),
+            "SELECT count(*)::text FROM pg_replication_slots WHERE slot_name LIKE '%\\_' || (SELECT oid FROM pg_database WHERE datname = current_database())"
+        ),
+        "0"
+    );
+    let subscriber = {
+        subscribe(&database, &publisher);
+        Subscriber(database)
+    };
+    subscriber.agrees(&publisher, &["items"]);
+    subscriber.0.refused(&call, "55000").hinted();
 }
