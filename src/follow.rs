@@ -1,5 +1,6 @@
 //! Following a publisher: what its commands did there is done here, inside the apply worker's transaction.
 
+use electric_schema::hash;
 use electric_schema::model::{Table, TypeDefinition};
 use electric_schema::names::qualified_quoted;
 use electric_schema::op::FORMAT;
@@ -23,16 +24,20 @@ pub struct Command {
     pub postgres: Vec<String>,
     /// The change.
     pub op: Value,
+    /// The chain's hash.
+    pub hash: String,
 }
 
 /// Does what a command did on the publisher. Nothing of it is recorded: its record came with the stream.
 pub fn apply(command: &Command, subscription: pg_sys::Oid) -> Result<(), Error> {
     understand(command)?;
     locks::migrations();
+    continues(command)?;
     let member = |name: &str| command.op.get(name).filter(|value| !value.is_null());
     let table = member("table")
         .map(|value| serde_json::from_value::<Table>(value.clone()))
         .transpose()?;
+    let has_rows = member("has_rows").and_then(Value::as_bool).unwrap_or(true);
     match command.word.as_str() {
         "create_type" | "add_enum_value" => {
             let definition: TypeDefinition =
@@ -44,7 +49,7 @@ pub fn apply(command: &Command, subscription: pg_sys::Oid) -> Result<(), Error> 
         "create_table" => {
             run(&command.postgres)?;
             match table {
-                Some(table) => join(&table, subscription),
+                Some(table) => join(&table, has_rows, subscription),
                 None => Ok(()),
             }
         }
@@ -56,7 +61,7 @@ pub fn apply(command: &Command, subscription: pg_sys::Oid) -> Result<(), Error> 
             leave(&of("schema"), &of("name"), subscription)?;
             run(&command.postgres)?;
             match table {
-                Some(table) => join(&table, subscription),
+                Some(table) => join(&table, has_rows, subscription),
                 None => Ok(()),
             }
         }
@@ -84,6 +89,23 @@ fn understand(command: &Command) -> Result<(), Error> {
         return Ok(());
     }
     Err(too_new(&format!("command {}", command.id)))
+}
+
+/// A record that does not continue the chain comes after others that are missing, or was changed.
+fn continues(command: &Command) -> Result<(), Error> {
+    let previous = store::commands::seen_place(command.id - 1)?.unwrap_or_default();
+    if previous.id == command.id - 1 && hash::next(&previous.hash, &command.op) == command.hash {
+        return Ok(());
+    }
+    Err(Error::new(
+        SqlState::of_code("XX001"),
+        format!(
+            "cannot follow the publisher: command {} does not continue the history that is here",
+            command.id
+        ),
+    )
+    .detail("Its hash is not that of the command before it and of what it says: records are missing, or were changed.")
+    .hint("Begin anew: CALL electric.unsubscribe(); drop the tables; CALL electric.subscribe(…);"))
 }
 
 /// The publisher's extension is newer than this one.
@@ -149,15 +171,20 @@ fn find(table: &Table) -> Result<(pg_sys::Oid, catalog::Actual), Error> {
         })
 }
 
-/// A table begins to follow. Its rows are copied by a worker of the server's own.
-fn join(table: &Table, subscription: pg_sys::Oid) -> Result<(), Error> {
+/// A table begins to follow. The rows that it had are copied by a worker of the server's own.
+fn join(table: &Table, has_rows: bool, subscription: pg_sys::Oid) -> Result<(), Error> {
     if let Some(id) = names::relation_of(&table.schema, &table.name) {
         store::shapes::delete(id)?;
         subscription::remove(subscription, id);
         xact::command_counter_increment();
     }
     let id = know_table(table)?;
-    subscription::add(subscription, id, State::Initial);
+    let state = if has_rows {
+        State::Initial
+    } else {
+        State::Ready
+    };
+    subscription::add(subscription, id, state);
     xact::command_counter_increment();
     Ok(())
 }

@@ -5,7 +5,7 @@ use crate::pg::entry::{self, Call, Datum, void};
 use crate::pg::tree::Statement;
 use crate::pg::{event, names, session, subscription, touched};
 use crate::settings::{POLICY, Policy};
-use crate::{capture, follow, precheck, settings, watch};
+use crate::{capture, follow, precheck, settings, store, watch};
 
 /// Whether this is a moment at which capture has nothing to do: a standby, pg_upgrade, our own scripts.
 pub fn idle() -> bool {
@@ -92,6 +92,10 @@ pub fn on_replicated_command(call: &Call) -> Result<Datum, Error> {
     let (Some(subscription), Some(row)) = (subscription::applied(), call.inserted_row()) else {
         return Ok(void());
     };
+    // Somebody who brings records here by a subscription of their own does the rest too.
+    if store::subscriptions::name()?.is_none() {
+        return Ok(void());
+    }
     let command = follow::Command {
         id: row.get(1).unwrap_or(0),
         word: row.get(3).unwrap_or_default(),
@@ -99,6 +103,7 @@ pub fn on_replicated_command(call: &Call) -> Result<Datum, Error> {
         op: row
             .get::<pgrx::JsonB>(8)
             .map_or(serde_json::Value::Null, |json| json.0),
+        hash: row.get(9).unwrap_or_default(),
     };
     follow::apply(&command, subscription)?;
     Ok(void())
@@ -113,6 +118,15 @@ pub fn protect_history(call: &Call) -> Result<Datum, Error> {
     // The publisher named its migration after the first command.
     if table == "migrations" && call.is_update() && subscription::applied().is_some() {
         return Ok(call.trigger_row());
+    }
+    if subscription::applied().is_some() {
+        return Err(Error::new(
+            SqlState::FeatureNotSupported,
+            format!("cannot follow the publisher: it changes rows of \"electric.{table}\""),
+        )
+        .detail("Its history is another one now, as after electric.unsubscribe() there.")
+        .hint("End this subscription: CALL electric.unsubscribe();")
+        .table("electric", table));
     }
     Err(Error::new(
         SqlState::FeatureNotSupported,

@@ -342,7 +342,9 @@ pub fn unsubscribe(call: &Call) -> Result<Datum, Error> {
     }
     store::subscriptions::forget()?;
     watch::changed();
-    if let Some((conninfo, slot)) = remote {
+    // In a copy of a subscriber the slot is the original's.
+    let own = |(_, slot): &(String, String)| *slot == subscription::slot_name();
+    if let Some((conninfo, slot)) = remote.filter(own) {
         let dropped =
             Publisher::connect(&conninfo).and_then(|publisher| publisher.drop_slot(&slot));
         if let Err(error) = dropped {

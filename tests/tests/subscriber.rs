@@ -1,7 +1,7 @@
 //! Postgres subscribers: `electric.subscribe`, and what comes after it by itself.
 
-use electric_tests::cluster::Cluster;
-use electric_tests::database::{Database, run, text, wait_until};
+use electric_tests::cluster::{Cluster, Stop};
+use electric_tests::database::{CommandRow, Database, run, text, wait_until};
 
 /// A publisher with the table `items`, two rows in it.
 fn publisher<'a>() -> Database<'a> {
@@ -136,6 +136,13 @@ fn tables_types_and_what_happens_to_them() {
          INSERT INTO filled VALUES (1001, 'same transaction'); COMMIT; \
          INSERT INTO app.empty VALUES (2, 'high', 2); INSERT INTO filled VALUES (1002, 'later')",
     );
+    let has_rows = |relation: &str| {
+        let commands = publisher.commands();
+        let of = |c: &&CommandRow| c.relation == relation && c.command == "create_table";
+        commands.iter().find(of).unwrap().op["has_rows"].clone()
+    };
+    assert_eq!(has_rows("app.empty"), false);
+    assert_eq!(has_rows("public.filled"), true);
     run(
         &mut publisher.client(),
         "ALTER TYPE mood ADD VALUE 'middle' BEFORE 'high'",
@@ -241,6 +248,14 @@ fn unsubscribed_it_is_on_its_own() {
         text(&mut client, "SELECT electric.status() ->> 'subscriber'"),
         r#"{"name": "electric", "enabled": true, "last_command": 1}"#
     );
+    let nobody = subscriber.0.role("nobody");
+    assert_eq!(
+        text(
+            &mut subscriber.0.client_as(&nobody),
+            "SELECT electric.status() -> 'subscriber' ->> 'enabled'"
+        ),
+        "true"
+    );
     run(&mut client, "CALL electric.unsubscribe()");
     assert_eq!(
         text(
@@ -325,4 +340,76 @@ fn what_cannot_be_followed_leaves_nothing() {
     };
     subscriber.agrees(&publisher, &["items"]);
     subscriber.0.refused(&call, "55000").hinted();
+}
+
+#[test]
+fn a_format_that_is_newer_stops_what_comes() {
+    let publisher = publisher();
+    let subscriber = Subscriber::of(&publisher);
+    run(
+        &mut publisher.client(),
+        "INSERT INTO electric.ddl_commands VALUES (2, 1, 'fly', 'public.items', '', '{}', '{}', '{\"op\": \"fly\", \"format\": 2}', '')",
+    );
+    wait_until("the subscriber says what is wrong", || {
+        let log = subscriber.0.cluster().log();
+        log.contains(
+            "cannot follow the publisher: command 2 has a format that this version does not know",
+        )
+    });
+    let another = publisher.cluster().database();
+    another
+        .refused(
+            &format!("CALL electric.subscribe('{}')", conninfo(&publisher)),
+            "0A000",
+        )
+        .hinted();
+}
+
+#[test]
+fn a_record_out_of_the_chain_stops_what_comes() {
+    let publisher = publisher();
+    let subscriber = Subscriber::of(&publisher);
+    run(
+        &mut publisher.client(),
+        "INSERT INTO electric.ddl_commands VALUES (3, 1, 'fly', 'public.items', '', '{}', '{}', '{\"op\": \"fly\", \"format\": 1}', '')",
+    );
+    wait_until("the subscriber says what is wrong", || {
+        let log = subscriber.0.cluster().log();
+        log.contains("command 3 does not continue the history that is here")
+    });
+}
+
+#[test]
+fn nothing_is_lost_when_the_subscriber_crashes() {
+    let publisher = publisher();
+    let other = Cluster::builder().start().unwrap();
+    let mut client = publisher.client();
+    let subscriber = other.database();
+    // Transactions in progress are streamed from the first kilobytes on.
+    let name = publisher.name();
+    run(
+        &mut client,
+        &format!("ALTER DATABASE {name} SET logical_decoding_work_mem = '64kB'"),
+    );
+    subscribe(&subscriber, &publisher);
+    run(
+        &mut subscriber.client(),
+        "ALTER SUBSCRIPTION electric SET (streaming = on)",
+    );
+    for round in 0..4 {
+        run(
+            &mut client,
+            &format!(
+                "BEGIN; INSERT INTO items SELECT i, repeat('x', 1000) FROM generate_series({from}, {from} + 999) AS i; \
+                 ALTER TABLE items ADD COLUMN c{round} timestamptz NOT NULL DEFAULT now(); \
+                 INSERT INTO items SELECT i, repeat('y', 1000) FROM generate_series({from} + 1000, {from} + 1999) AS i; COMMIT; \
+                 CREATE TABLE t{round} (id int PRIMARY KEY); INSERT INTO t{round} SELECT generate_series(1, 100); \
+                 SELECT electric.enable('t{round}'); INSERT INTO t{round} VALUES (0)",
+                from = 10 + round * 2000
+            ),
+        );
+        other.restart(Stop::Immediate).unwrap();
+    }
+    let subscriber = Subscriber(subscriber);
+    subscriber.agrees(&publisher, &["items", "t0", "t1", "t2", "t3"]);
 }
