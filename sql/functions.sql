@@ -35,6 +35,17 @@ CREATE PROCEDURE electric.migration_version(version text)
 COMMENT ON PROCEDURE electric.migration_version(text) IS
     'Name the migration of this transaction: electric.set_migration_version as a procedure';
 
+-- Postgres subscribers.
+CREATE PROCEDURE electric.subscribe(conninfo text, name text DEFAULT 'electric')
+    LANGUAGE c AS 'MODULE_PATHNAME', 'electric_subscribe';
+COMMENT ON PROCEDURE electric.subscribe(text, text) IS
+    'Make this database a replica of another: its electrified tables with their rows, and every change from then on';
+
+CREATE PROCEDURE electric.unsubscribe(name text DEFAULT 'electric')
+    LANGUAGE c AS 'MODULE_PATHNAME', 'electric_unsubscribe';
+COMMENT ON PROCEDURE electric.unsubscribe(text) IS
+    'End what electric.subscribe began; the tables stay, as ordinary ones';
+
 -- What would happen, and what happened behind our back. The SQL functions make tables of what the library reports.
 CREATE FUNCTION electric.check_report(sql text) RETURNS jsonb
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'electric_check_report';

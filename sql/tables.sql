@@ -101,6 +101,12 @@ CREATE TABLE electric.sqlite_names (
 );
 COMMENT ON TABLE electric.sqlite_names IS 'Names that tables and indexes have in SQLite, where case does not tell them apart';
 
+CREATE TABLE electric.subscriptions (
+    name text CONSTRAINT subscriptions_pkey PRIMARY KEY
+);
+COMMENT ON TABLE electric.subscriptions IS 'The subscription that this database follows another by, if it does';
+COMMENT ON COLUMN electric.subscriptions.name IS 'Its name in pg_subscription';
+
 GRANT SELECT ON ALL TABLES IN SCHEMA electric TO PUBLIC;
 
 SELECT pg_catalog.pg_extension_config_dump('electric.migrations', '');
@@ -110,3 +116,4 @@ SELECT pg_catalog.pg_extension_config_dump('electric.assignments', '');
 SELECT pg_catalog.pg_extension_config_dump('electric.electrified', '');
 SELECT pg_catalog.pg_extension_config_dump('electric.electrified_types', '');
 SELECT pg_catalog.pg_extension_config_dump('electric.sqlite_names', '');
+SELECT pg_catalog.pg_extension_config_dump('electric.subscriptions', '');

@@ -27,6 +27,15 @@ CREATE TRIGGER list_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON elec
 ALTER TABLE electric.electrified ENABLE ALWAYS TRIGGER list_changed;
 ALTER TABLE electric.electrified_types ENABLE ALWAYS TRIGGER list_changed;
 
+-- On a subscriber: what comes is done. Nothing elsewhere.
+CREATE FUNCTION electric.on_replicated_command() RETURNS trigger
+    LANGUAGE c AS 'MODULE_PATHNAME', 'electric_on_replicated_command';
+COMMENT ON FUNCTION electric.on_replicated_command() IS 'Does on a subscriber what a command did on its publisher';
+
+CREATE TRIGGER replicated AFTER INSERT ON electric.ddl_commands
+    FOR EACH ROW EXECUTE FUNCTION electric.on_replicated_command();
+ALTER TABLE electric.ddl_commands ENABLE ALWAYS TRIGGER replicated;
+
 -- Capture. ALWAYS: also where session_replication_role is replica.
 CREATE FUNCTION electric.on_command_start() RETURNS event_trigger
     LANGUAGE c AS 'MODULE_PATHNAME', 'electric_on_command_start';

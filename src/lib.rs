@@ -13,6 +13,7 @@ mod api;
 mod capture;
 mod catalog;
 mod error;
+mod follow;
 mod history;
 mod native;
 mod permissions;

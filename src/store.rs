@@ -275,6 +275,46 @@ pub mod sqlite_names {
     }
 }
 
+/// The subscription that this database follows another by.
+pub mod subscriptions {
+    use super::*;
+
+    fn indexed() -> Result<Indexed, Error> {
+        find(c"subscriptions", c"subscriptions_pkey")
+    }
+
+    /// Its name; `None` if this database follows no other.
+    pub fn name() -> Result<Option<String>, Error> {
+        let none = pg_sys::Oid::INVALID;
+        let found = heap::scan(indexed()?.table, none, &[], |row| row.get::<String>(1));
+        Ok(found.into_iter().flatten().next())
+    }
+
+    /// This database begins to follow another.
+    pub fn insert(name: &str) -> Result<(), Error> {
+        heap::insert(indexed()?.table, &[Some(heap::text(name))])
+    }
+
+    /// This database follows no other any more: what is remembered of that one's history goes.
+    pub fn forget() -> Result<(), Error> {
+        let tables = [
+            (c"subscriptions", c"subscriptions_pkey"),
+            (c"electrified", c"electrified_pkey"),
+            (c"electrified_types", c"electrified_types_pkey"),
+            (c"sqlite_names", c"sqlite_names_pkey"),
+            (c"grants", c"grants_key"),
+            (c"assignments", c"assignments_key"),
+            (c"ddl_commands", c"ddl_commands_pkey"),
+            (c"migrations", c"migrations_pkey"),
+        ];
+        for (table, index) in tables {
+            let Indexed { table, index } = find(table, index)?;
+            heap::delete(table, index, &[])?;
+        }
+        Ok(())
+    }
+}
+
 /// A row of `electric.migrations`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Migration {

@@ -216,7 +216,7 @@ fn settle(candidate: &Candidate, tables: &mut HashMap<pg_sys::Oid, Table>) -> Re
 /// Gives the table, and the partitions that hold its rows, the replica identity that the setting asks for.
 ///
 /// A primary key that is DEFERRABLE cannot identify rows: such a table gets FULL all the same.
-fn set_replica_identity(id: pg_sys::Oid, name: &str, key: Option<&str>) -> Result<(), Error> {
+pub fn set_replica_identity(id: pg_sys::Oid, name: &str, key: Option<&str>) -> Result<(), Error> {
     let deferrable = key.is_some_and(|definition| definition.contains(" DEFERRABLE"));
     let (wanted, words) = match REPLICA_IDENTITY.get() {
         ReplicaIdentity::Default if !deferrable => (b'd', "DEFAULT"),

@@ -3,9 +3,9 @@
 use crate::error::{Error, SqlState};
 use crate::pg::entry::{self, Call, Datum, void};
 use crate::pg::tree::Statement;
-use crate::pg::{event, names, session, touched};
+use crate::pg::{event, names, session, subscription, touched};
 use crate::settings::{POLICY, Policy};
-use crate::{capture, precheck, settings, watch};
+use crate::{capture, follow, precheck, settings, store, watch};
 
 /// Whether this is a moment at which capture has nothing to do: a standby, pg_upgrade, our own scripts.
 pub fn idle() -> bool {
@@ -86,12 +86,48 @@ pub fn on_table_rewrite(_call: &Call) -> Result<Datum, Error> {
     Ok(void())
 }
 
+/// A row came into `electric.ddl_commands`. From a publisher, it is done here; our own rows fire no triggers, and those
+/// that a restore or `electric.subscribe` copies are done already.
+pub fn on_replicated_command(call: &Call) -> Result<Datum, Error> {
+    let (Some(subscription), Some(row)) = (subscription::applied(), call.inserted_row()) else {
+        return Ok(void());
+    };
+    // Somebody who brings records here by a subscription of their own does the rest too.
+    if store::subscriptions::name()?.is_none() {
+        return Ok(void());
+    }
+    let command = follow::Command {
+        id: row.get(1).unwrap_or(0),
+        word: row.get(3).unwrap_or_default(),
+        postgres: row.get(6).unwrap_or_default(),
+        op: row
+            .get::<pgrx::JsonB>(8)
+            .map_or(serde_json::Value::Null, |json| json.0),
+        hash: row.get(9).unwrap_or_default(),
+    };
+    follow::apply(&command, subscription)?;
+    Ok(void())
+}
+
 /// Refuses UPDATE, DELETE and TRUNCATE of the history. Our own changes do not fire triggers.
 pub fn protect_history(call: &Call) -> Result<Datum, Error> {
     if POLICY.get() == Policy::Unrestricted && session::is_superuser() {
         return Ok(call.trigger_row());
     }
     let table = call.trigger_table().unwrap_or_default();
+    // The publisher named its migration after the first command.
+    if table == "migrations" && call.is_update() && subscription::applied().is_some() {
+        return Ok(call.trigger_row());
+    }
+    if subscription::applied().is_some() {
+        return Err(Error::new(
+            SqlState::FeatureNotSupported,
+            format!("cannot follow the publisher: it changes rows of \"electric.{table}\""),
+        )
+        .detail("Its history is another one now, as after electric.unsubscribe() there.")
+        .hint("End this subscription: CALL electric.unsubscribe();")
+        .table("electric", table));
+    }
     Err(Error::new(
         SqlState::FeatureNotSupported,
         format!("cannot change rows of \"electric.{table}\""),

@@ -13,6 +13,7 @@ pub mod events;
 pub mod introspect;
 pub mod permissions;
 pub mod status;
+pub mod subscribe;
 pub mod versions;
 
 /// Where commands of our own are issued: how deep statements were nested before, and the subtransaction.

@@ -23,7 +23,7 @@ pub fn status(_call: &Call) -> Result<Datum, Error> {
         "policy": POLICY.get().word(),
         "replica_identity": REPLICA_IDENTITY.get().word(),
         "proxy": null,
-        "subscriber": null,
+        "subscriber": super::subscribe::status()?,
     });
     Ok(heap::jsonb(&status.to_string()))
 }

@@ -8,8 +8,8 @@ use electric_schema::model::{Table, TypeDefinition, TypeKind};
 use electric_schema::{hash, op};
 
 use crate::error::Error;
-use crate::pg::{hook, locks, xact};
-use crate::{store, version};
+use crate::pg::{hook, locks, names, relation, xact};
+use crate::{follow, store, version};
 
 thread_local! {
     /// The DDLX statement that runs.
@@ -42,7 +42,13 @@ pub fn again(
     again: bool,
 ) -> Result<(), Error> {
     locks::migrations();
-    let op = op::op(change, table)?;
+    follow::refuse_own(change.command(), relation, table)?;
+    let mut op = op::op(change, table)?;
+    if let (Change::CreateTable { .. } | Change::ReplaceTable { .. }, Some(table)) = (change, table)
+    {
+        let id = names::relation_of(&table.schema, &table.name);
+        op["has_rows"] = id.is_some_and(relation::has_rows).into();
+    }
     let mut postgres = postgres::statements(change, table);
     if again {
         postgres.insert(0, drop_what_was_kept(change, table));

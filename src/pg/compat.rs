@@ -117,6 +117,84 @@ pub unsafe fn walk_raw_expression(
     }
 }
 
+unsafe extern "C-unwind" {
+    /// `worker_internal.h`: what the apply worker applies. Its first field is the id.
+    pub static MySubscription: *const pg_sys::Oid;
+
+    #[cfg(pre_pg17)]
+    fn AddSubscriptionRelState(
+        subscription: pg_sys::Oid,
+        relation: pg_sys::Oid,
+        state: std::ffi::c_char,
+        position: pg_sys::XLogRecPtr,
+    );
+    #[cfg(not(pre_pg17))]
+    fn AddSubscriptionRelState(
+        subscription: pg_sys::Oid,
+        relation: pg_sys::Oid,
+        state: std::ffi::c_char,
+        position: pg_sys::XLogRecPtr,
+        retain_lock: bool,
+    );
+    fn RemoveSubscriptionRel(subscription: pg_sys::Oid, relation: pg_sys::Oid);
+}
+
+/// Adds a relation to a subscription.
+///
+/// # Safety
+/// Inside a transaction; the subscription must exist.
+pub unsafe fn add_to_subscription(
+    subscription: pg_sys::Oid,
+    relation: pg_sys::Oid,
+    state: std::ffi::c_char,
+) {
+    // SAFETY: as above; the boundary turns the server's errors into panics, as pgrx's own bindings do.
+    unsafe {
+        pg_sys::ffi::pg_guard_ffi_boundary(|| {
+            #[cfg(pre_pg17)]
+            AddSubscriptionRelState(subscription, relation, state, 0);
+            #[cfg(not(pre_pg17))]
+            AddSubscriptionRelState(subscription, relation, state, 0, false);
+        });
+    }
+}
+
+/// Takes a relation out of a subscription.
+///
+/// # Safety
+/// Inside a transaction.
+pub unsafe fn remove_from_subscription(subscription: pg_sys::Oid, relation: pg_sys::Oid) {
+    // SAFETY: as above.
+    unsafe {
+        pg_sys::ffi::pg_guard_ffi_boundary(|| RemoveSubscriptionRel(subscription, relation));
+    }
+}
+
+/// Connects to a publisher for logical replication; null, and a message, if it cannot be reached.
+///
+/// # Safety
+/// libpqwalreceiver must be loaded.
+pub unsafe fn connect_to_publisher(
+    conninfo: &std::ffi::CStr,
+    message: &mut *mut std::ffi::c_char,
+) -> *mut pg_sys::WalReceiverConn {
+    let name = c"electric";
+    // SAFETY: the library's table is filled in; the boundary is as above.
+    unsafe {
+        let Some(connect) = (*pg_sys::WalReceiverFunctions).walrcv_connect else {
+            return std::ptr::null_mut();
+        };
+        pg_sys::ffi::pg_guard_ffi_boundary(|| {
+            #[cfg(pre_pg16)]
+            return connect(conninfo.as_ptr(), true, name.as_ptr(), message);
+            #[cfg(all(not(pre_pg16), pre_pg17))]
+            return connect(conninfo.as_ptr(), true, false, name.as_ptr(), message);
+            #[cfg(not(pre_pg17))]
+            return connect(conninfo.as_ptr(), true, true, false, name.as_ptr(), message);
+        })
+    }
+}
+
 /// The privilege TRUNCATE, whose type grew in 16.
 pub const MAY_TRUNCATE: pg_sys::AclMode = pg_sys::ACL_TRUNCATE as pg_sys::AclMode;
 

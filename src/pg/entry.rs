@@ -206,4 +206,41 @@ impl Call {
             super::names::relation_name((*(*data).tg_relation).rd_id)
         }
     }
+
+    /// Whether a trigger fires for an UPDATE.
+    pub fn is_update(&self) -> bool {
+        // SAFETY: as above.
+        unsafe {
+            let context = (*self.fcinfo).context;
+            !context.is_null()
+                && pgrx::is_a(context, pg_sys::NodeTag::T_TriggerData)
+                && (*context.cast::<pg_sys::TriggerData>()).tg_event & pg_sys::TRIGGER_EVENT_OPMASK
+                    == pg_sys::TRIGGER_EVENT_UPDATE
+        }
+    }
+
+    /// The row that an AFTER INSERT row trigger fires for.
+    pub fn inserted_row(&self) -> Option<super::heap::Row> {
+        // SAFETY: as above; tuple and descriptor live as long as the call.
+        unsafe {
+            let context = (*self.fcinfo).context;
+            if context.is_null() || !pgrx::is_a(context, pg_sys::NodeTag::T_TriggerData) {
+                return None;
+            }
+            let data: *mut pg_sys::TriggerData = context.cast();
+            let descriptor = (*(*data).tg_relation).rd_att;
+            Some(super::heap::Row::of((*data).tg_trigtuple, descriptor))
+        }
+    }
+
+    /// Whether the call is part of a transaction that the caller began: not a CALL by itself.
+    pub fn is_in_transaction(&self) -> bool {
+        // SAFETY: the context of a CALL is a CallContext.
+        unsafe {
+            let context = (*self.fcinfo).context;
+            context.is_null()
+                || !pgrx::is_a(context, pg_sys::NodeTag::T_CallContext)
+                || (*context.cast::<pg_sys::CallContext>()).atomic
+        }
+    }
 }

@@ -118,3 +118,18 @@ entry!(
     pg_finfo_electric_unassign,
     api::permissions::unassign
 );
+entry!(
+    electric_subscribe,
+    pg_finfo_electric_subscribe,
+    api::subscribe::subscribe
+);
+entry!(
+    electric_unsubscribe,
+    pg_finfo_electric_unsubscribe,
+    api::subscribe::unsubscribe
+);
+entry!(
+    electric_on_replicated_command,
+    pg_finfo_electric_on_replicated_command,
+    api::events::on_replicated_command
+);

@@ -75,6 +75,14 @@ pub struct Row {
 }
 
 impl Row {
+    /// A row of that descriptor.
+    ///
+    /// # Safety
+    /// The tuple must belong to the descriptor, and both outlive the row.
+    pub(super) unsafe fn of(tuple: pg_sys::HeapTuple, descriptor: pg_sys::TupleDesc) -> Row {
+        Row { tuple, descriptor }
+    }
+
     /// The datum of that column; `None` for NULL.
     pub fn datum(&self, column: u32) -> Option<pg_sys::Datum> {
         let mut null = false;

@@ -50,6 +50,15 @@ pub fn relation_of(schema: &str, name: &str) -> Option<pg_sys::Oid> {
     (found != pg_sys::Oid::INVALID).then_some(found)
 }
 
+/// The type of that name in the schema of that name, if there is one.
+pub fn type_of(schema: &str, name: &str) -> Option<pg_sys::Oid> {
+    let arguments = [heap_text(&electric_schema::names::qualified_quoted(
+        schema, name,
+    ))];
+    // SAFETY: to_regtype takes text; it gives NULL where there is no such type.
+    unsafe { pgrx::direct_function_call::<pg_sys::Oid>(pg_sys::to_regtype, &arguments) }
+}
+
 /// The relation's name.
 pub fn relation_name(id: pg_sys::Oid) -> Option<String> {
     // SAFETY: looks up a system cache; the result is a copy.

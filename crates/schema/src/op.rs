@@ -8,7 +8,8 @@ use crate::model::Table;
 /// The version of the records' format. A replica that meets a newer one stops.
 pub const FORMAT: u32 = 1;
 
-/// `{"op": command, …, "table": …}`: what changed, and the table that results (none for changes of types).
+/// `{"op": command, …, "table": …}`: what changed, and the table that results (none for changes of types). Whether a table
+/// that is made holds rows already, `has_rows`, only the server knows.
 pub fn op(change: &Change, table: Option<&Table>) -> Result<Value, serde_json::Error> {
     let mut op = Map::new();
     op.insert("op".into(), change.command().into());

@@ -1,0 +1,307 @@
+//! A connection to the server that is subscribed to, made by the library that the server's own subscriptions use.
+
+use std::cell::Cell;
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::ptr;
+
+use pgrx::pg_sys;
+
+use super::compat;
+use super::heap::Row;
+use super::names::from_server;
+use crate::error::{Error, SqlState};
+
+/// A connection that can replicate. A slot that was made on it goes with it, unless it is [kept](Publisher::keep).
+pub struct Publisher {
+    connection: *mut pg_sys::WalReceiverConn,
+    conninfo: CString,
+    slot: Option<String>,
+}
+
+/// Calls a function of the table that the library fills in; errors it raises become panics, as those of pgrx's own
+/// bindings do.
+macro_rules! library {
+    ($function:ident, $($argument:expr),*) => {{
+        let function = (*pg_sys::WalReceiverFunctions).$function;
+        match function {
+            Some(function) => pg_sys::ffi::pg_guard_ffi_boundary(|| function($($argument),*)),
+            None => pgrx::error!("libpqwalreceiver has no {}", stringify!($function)),
+        }
+    }};
+}
+
+impl Publisher {
+    /// Connects.
+    pub fn connect(conninfo: &str) -> Result<Publisher, Error> {
+        let conninfo = CString::new(conninfo).map_err(|_| {
+            Error::new(
+                SqlState::InvalidParameterValue,
+                "a connection string must not have a zero byte",
+            )
+        })?;
+        let mut message: *mut c_char = ptr::null_mut();
+        // SAFETY: the library fills in its table of functions once; the message is a palloc'ed string or null.
+        unsafe {
+            pg_sys::load_file(c"libpqwalreceiver".as_ptr(), false);
+            let connection = compat::connect_to_publisher(&conninfo, &mut message);
+            if connection.is_null() {
+                return Err(Error::new(
+                    SqlState::of_code("08006"),
+                    format!("could not connect to the publisher: {}", text_of(message)),
+                ));
+            }
+            Ok(Publisher {
+                connection,
+                conninfo,
+                slot: None,
+            })
+        }
+    }
+
+    /// Runs a command that gives no rows.
+    pub fn run(&self, sql: &str) -> Result<(), Error> {
+        self.exec(sql, false).map(drop)
+    }
+
+    /// Runs a query of one column of type text; NULL is the empty text.
+    pub fn texts(&self, sql: &str) -> Result<Vec<String>, Error> {
+        self.exec(sql, true)
+    }
+
+    fn exec(&self, sql: &str, rows: bool) -> Result<Vec<String>, Error> {
+        use pg_sys::WalRcvExecStatus::*;
+        let query = CString::new(sql).map_err(|_| Error::internal("a query with a zero byte"))?;
+        let types = [pg_sys::TEXTOID];
+        let columns = c_int::from(rows);
+        // SAFETY: the result is read before it is cleared; its rows have the one column asked for.
+        unsafe {
+            let result = library!(
+                walrcv_exec,
+                self.connection,
+                query.as_ptr(),
+                columns,
+                types.as_ptr()
+            );
+            let found = match (*result).status {
+                WALRCV_OK_TUPLES => Ok(read(result)),
+                WALRCV_OK_COMMAND | WALRCV_OK_COPY_OUT => Ok(Vec::new()),
+                _ => Err(Error::new(
+                    match (*result).sqlstate {
+                        0 => SqlState::of_code("08006"),
+                        packed => SqlState::Server(packed),
+                    },
+                    format!("the publisher says: {}", text_of((*result).err).trim_end()),
+                )),
+            };
+            pg_sys::walrcv_clear_result(result);
+            found
+        }
+    }
+
+    /// Makes a slot in a transaction of its own, which sees the state that the slot's stream begins after.
+    pub fn begin_with_slot(&mut self, slot: &str) -> Result<(), Error> {
+        self.run("BEGIN READ ONLY ISOLATION LEVEL REPEATABLE READ")?;
+        let name = CString::new(slot).map_err(|_| Error::internal("a name with a zero byte"))?;
+        let mut position: pg_sys::XLogRecPtr = 0;
+        // SAFETY: the name is a string, the position a variable of ours.
+        unsafe {
+            library!(
+                walrcv_create_slot,
+                self.connection,
+                name.as_ptr(),
+                false,
+                false,
+                pg_sys::CRSSnapshotAction::CRS_USE_SNAPSHOT,
+                &mut position
+            );
+        }
+        self.slot = Some(slot.to_owned());
+        Ok(())
+    }
+
+    /// Drops a slot, when nobody uses it any more.
+    pub fn drop_slot(&self, slot: &str) -> Result<(), Error> {
+        self.run(&format!(
+            "DROP_REPLICATION_SLOT {} WAIT",
+            electric_schema::names::quote_ident(slot)
+        ))
+    }
+
+    /// Copies what `sql`, a COPY … TO STDOUT, gives into those columns of a table here.
+    pub fn copy(&self, sql: &str, table: pg_sys::Oid, columns: &[String]) -> Result<(), Error> {
+        self.run(sql)?;
+        SOURCE.set(Source {
+            connection: self.connection,
+            rest: ptr::null(),
+            length: 0,
+        });
+        // SAFETY: the calls are those of the server's own copying of tables (tablesync.c); the table is open, and a
+        // snapshot active, as long as it lasts.
+        unsafe {
+            let relation = pg_sys::table_open(table, pg_sys::RowExclusiveLock as c_int);
+            let state = pg_sys::make_parsestate(ptr::null_mut());
+            pg_sys::addRangeTableEntryForRelation(
+                state,
+                relation,
+                pg_sys::RowExclusiveLock as c_int,
+                ptr::null_mut(),
+                false,
+                false,
+            );
+            let mut names: *mut pg_sys::List = ptr::null_mut();
+            for column in columns {
+                let name = CString::new(column.as_str()).unwrap_or_default();
+                let node = pg_sys::makeString(pg_sys::pstrdup(name.as_ptr()));
+                names = pg_sys::lappend(names, node.cast());
+            }
+            let copy = pg_sys::BeginCopyFrom(
+                state,
+                relation,
+                ptr::null_mut(),
+                ptr::null(),
+                false,
+                Some(fetch),
+                names,
+                ptr::null_mut(),
+            );
+            pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot());
+            pg_sys::CopyFrom(copy);
+            pg_sys::PopActiveSnapshot();
+            pg_sys::EndCopyFrom(copy);
+            pg_sys::table_close(relation, pg_sys::NoLock as c_int);
+        }
+        Ok(())
+    }
+
+    /// Ends the transaction on the publisher; the slot stays.
+    pub fn keep(mut self) -> Result<(), Error> {
+        self.run("COMMIT")?;
+        self.slot = None;
+        Ok(())
+    }
+}
+
+impl Drop for Publisher {
+    fn drop(&mut self) {
+        // SAFETY: nothing of ours is interrupted meanwhile, so nothing is raised while an error may be on its way.
+        unsafe {
+            pg_sys::InterruptHoldoffCount += 1;
+            library!(walrcv_disconnect, self.connection);
+            if let Some(slot) = self.slot.take() {
+                let conninfo = self.conninfo.to_string_lossy();
+                let dropped =
+                    Publisher::connect(&conninfo).and_then(|again| again.drop_slot(&slot));
+                if let Err(error) = dropped {
+                    super::entry::warning(&format!(
+                        "replication slot \"{slot}\" is left on the publisher: {}",
+                        error.message
+                    ));
+                }
+            }
+            pg_sys::InterruptHoldoffCount -= 1;
+        }
+    }
+}
+
+unsafe fn read(result: *mut pg_sys::WalRcvExecResult) -> Vec<String> {
+    let mut found = Vec::new();
+    // SAFETY: the slot is of the kind that the tuplestore gives; each row is read before the next is fetched.
+    unsafe {
+        let descriptor = (*result).tupledesc;
+        let slot =
+            pg_sys::MakeSingleTupleTableSlot(descriptor, &raw const pg_sys::TTSOpsMinimalTuple);
+        while pg_sys::tuplestore_gettupleslot((*result).tuplestore, true, false, slot) {
+            let mut owned = false;
+            let tuple = pg_sys::ExecFetchSlotHeapTuple(slot, false, &mut owned);
+            found.push(Row::of(tuple, descriptor).get(1).unwrap_or_default());
+            if owned {
+                pg_sys::heap_freetuple(tuple);
+            }
+        }
+        pg_sys::ExecDropSingleTupleTableSlot(slot);
+    }
+    found
+}
+
+unsafe fn text_of(text: *const c_char) -> String {
+    if text.is_null() {
+        return String::new();
+    }
+    // SAFETY: not null, and nul-terminated.
+    from_server(unsafe { CStr::from_ptr(text) }.to_bytes())
+}
+
+/// Where a copy that runs takes its data from.
+#[derive(Clone, Copy)]
+struct Source {
+    connection: *mut pg_sys::WalReceiverConn,
+    rest: *const c_char,
+    length: usize,
+}
+
+thread_local! {
+    static SOURCE: Cell<Source> = const {
+        Cell::new(Source { connection: ptr::null_mut(), rest: ptr::null(), length: 0 })
+    };
+}
+
+/// Fills the buffer of a copy with at least `least` bytes, fewer at the end of the data.
+#[pgrx::pg_guard]
+unsafe extern "C-unwind" fn fetch(buffer: *mut c_void, least: c_int, most: c_int) -> c_int {
+    let (least, most) = (least.max(1) as usize, most.max(0) as usize);
+    let mut source = SOURCE.get();
+    let mut filled = 0;
+    // SAFETY: what the library received stays until the next call of it; the buffer holds `most` bytes.
+    unsafe {
+        while filled < least {
+            if source.length == 0 {
+                let mut socket: pg_sys::pgsocket = -1;
+                let mut received: *mut c_char = ptr::null_mut();
+                let length = library!(
+                    walrcv_receive,
+                    source.connection,
+                    &mut received,
+                    &mut socket
+                );
+                if length < 0 {
+                    break;
+                }
+                if length == 0 {
+                    wait(socket);
+                    continue;
+                }
+                source.rest = received;
+                source.length = length as usize;
+            }
+            let part = source.length.min(most - filled);
+            if part == 0 {
+                break;
+            }
+            ptr::copy_nonoverlapping(source.rest, buffer.cast::<c_char>().add(filled), part);
+            source.rest = source.rest.add(part);
+            source.length -= part;
+            filled += part;
+        }
+    }
+    SOURCE.set(source);
+    filled as c_int
+}
+
+/// Waits until the publisher has sent something.
+unsafe fn wait(socket: pg_sys::pgsocket) {
+    // SAFETY: the latch is this process's own.
+    unsafe {
+        pg_sys::WaitLatchOrSocket(
+            pg_sys::MyLatch,
+            (pg_sys::WL_SOCKET_READABLE
+                | pg_sys::WL_LATCH_SET
+                | pg_sys::WL_TIMEOUT
+                | pg_sys::WL_EXIT_ON_PM_DEATH) as c_int,
+            socket,
+            1000,
+            pg_sys::PG_WAIT_EXTENSION,
+        );
+        pg_sys::ResetLatch(pg_sys::MyLatch);
+        pgrx::check_for_interrupts!();
+    }
+}

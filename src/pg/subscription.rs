@@ -1,0 +1,52 @@
+//! The server's own subscriptions: which tables follow, and whether this process applies what comes.
+
+use pgrx::pg_sys;
+
+use super::compat;
+
+/// The state of a table in a subscription.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Its rows are to be copied first.
+    Initial,
+    /// Its rows come with the stream.
+    Ready,
+}
+
+/// Whether this process applies what a publisher sends.
+pub fn in_worker() -> bool {
+    // SAFETY: reads a variable.
+    unsafe { pg_sys::IsLogicalWorker() }
+}
+
+/// The subscription that this process applies; `None` if it applies none.
+pub fn applied() -> Option<pg_sys::Oid> {
+    // SAFETY: the server sets the pointer when such a process begins; the id is the first field of what it points to.
+    unsafe {
+        let subscription = compat::MySubscription;
+        (in_worker() && !subscription.is_null()).then(|| *subscription)
+    }
+}
+
+/// Has a table follow a subscription.
+pub fn add(subscription: pg_sys::Oid, table: pg_sys::Oid, state: State) {
+    let state = match state {
+        State::Initial => b'i',
+        State::Ready => b'r',
+    };
+    // SAFETY: writes the catalog, inside a transaction.
+    unsafe { compat::add_to_subscription(subscription, table, state as std::ffi::c_char) }
+}
+
+/// Has a table follow a subscription no more; nothing if it did not.
+pub fn remove(subscription: pg_sys::Oid, table: pg_sys::Oid) {
+    // SAFETY: writes the catalog, inside a transaction.
+    unsafe { compat::remove_from_subscription(subscription, table) }
+}
+
+/// The name of the slot that a subscription of this database has by default on any publisher: no other has it.
+pub fn slot_name() -> String {
+    // SAFETY: reads variables.
+    let (cluster, database) = unsafe { (pg_sys::GetSystemIdentifier(), pg_sys::MyDatabaseId) };
+    format!("electric_{cluster}_{}", database.to_u32())
+}
