@@ -17,8 +17,8 @@ pub struct Watch {
     tables: HashSet<u32>,
     partitioned: Rc<[pg_sys::Oid]>,
     types: Vec<WatchedType>,
-    /// Some of it was recorded in another database, from which it came by a dump, an upgrade or a copy.
-    has_come: bool,
+    /// Where some of it came from another database, by a dump, an upgrade or a copy: what was recorded in this one.
+    recorded_here: Option<Rc<Watch>>,
 }
 
 /// A type that electrified tables use, with the hashes that cache invalidations about it carry.
@@ -47,14 +47,14 @@ thread_local! {
     static RECORDED_HERE: Cell<pg_sys::Oid> = const { Cell::new(pg_sys::Oid::INVALID) };
 }
 
-/// The list as it is now. To a session that loads a dump it is empty: what the dump says of the tables is ahead of the
-/// tables, which get their keys and indexes last.
+/// The list as it is now. To a session that loads a dump, only what was recorded here: what the dump says of tables is
+/// ahead of the tables, which get their keys and indexes last.
 pub fn current() -> Result<Rc<Watch>, Error> {
     let watch = read()?;
-    if watch.has_come && session::loads_dump() {
-        return Ok(Rc::new(Watch::default()));
+    match &watch.recorded_here {
+        Some(recorded_here) if session::loads_dump() => Ok(recorded_here.clone()),
+        _ => Ok(watch),
     }
-    Ok(watch)
 }
 
 fn read() -> Result<Rc<Watch>, Error> {
@@ -67,17 +67,9 @@ fn read() -> Result<Rc<Watch>, Error> {
     let watch = if list == pg_sys::Oid::INVALID {
         Watch::default()
     } else {
-        let tables = store::shapes::ids();
-        let is_partitioned =
-            |id: &pg_sys::Oid| relation::class(*id).is_some_and(|class| class.kind == b'p');
         Watch {
-            partitioned: tables.iter().copied().filter(is_partitioned).collect(),
-            tables: tables.into_iter().map(|id| id.to_u32()).collect(),
-            types: store::types::ids()?
-                .into_iter()
-                .filter_map(WatchedType::of)
-                .collect(),
-            has_come: has_come(list)?,
+            recorded_here: recorded_here(list)?.map(Rc::new),
+            ..Watch::of(store::shapes::ids(), store::types::ids()?)
         }
     };
     // Kept only now: an error on the way leaves the list as stale as it was.
@@ -86,18 +78,30 @@ fn read() -> Result<Rc<Watch>, Error> {
     Ok(watch)
 }
 
-/// Whether something in the list was recorded elsewhere. Once all of it was recorded here, that stays so: only into an
-/// empty list is a dump loaded.
-fn has_come(list: pg_sys::Oid) -> Result<bool, Error> {
+/// What was recorded in this database; `None` if that is all. Once it is, that stays so: only into an empty list is a
+/// dump loaded.
+fn recorded_here(list: pg_sys::Oid) -> Result<Option<Watch>, Error> {
     if RECORDED_HERE.get() == list {
-        return Ok(false);
+        return Ok(None);
     }
+    let mut tables = Vec::new();
     let places = store::shapes::places()?;
-    let has_come = places.iter().any(|(id, place)| *place != names::place(*id));
-    if !has_come && !places.is_empty() {
-        RECORDED_HERE.set(list);
+    for (id, place) in &places {
+        if *place == names::place(*id) {
+            tables.push(*id);
+        }
     }
-    Ok(has_come)
+    if tables.len() == places.len() {
+        if !tables.is_empty() {
+            RECORDED_HERE.set(list);
+        }
+        return Ok(None);
+    }
+    let mut types = store::types::ids()?;
+    if tables.is_empty() {
+        types.clear();
+    }
+    Ok(Some(Watch::of(tables, types)))
 }
 
 /// Something was rolled back, perhaps what was recorded here.
@@ -112,9 +116,20 @@ pub fn changed() {
 }
 
 impl Watch {
+    fn of(tables: Vec<pg_sys::Oid>, types: Vec<pg_sys::Oid>) -> Watch {
+        let is_partitioned =
+            |id: &pg_sys::Oid| relation::class(*id).is_some_and(|class| class.kind == b'p');
+        Watch {
+            partitioned: tables.iter().copied().filter(is_partitioned).collect(),
+            tables: tables.into_iter().map(|id| id.to_u32()).collect(),
+            types: types.into_iter().filter_map(WatchedType::of).collect(),
+            recorded_here: None,
+        }
+    }
+
     /// Whether some of it was recorded in another database.
     pub fn has_come(&self) -> bool {
-        self.has_come
+        self.recorded_here.is_some()
     }
 
     /// Whether nothing is electrified here.

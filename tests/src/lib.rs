@@ -1,7 +1,7 @@
 //! The harness of the end-to-end tests: real servers, a real replication stream, a real SQLite replica.
 //!
 //! The tests are in `tests/`, a file per theme. `ELECTRIC_PG_CONFIG` names the server's `pg_config`; the extension must
-//! be installed there (`cargo pgrx install`).
+//! be installed there (`cargo pgrx install`). `ELECTRIC_OTHER_PG_CONFIG` names one of another version, where there is one.
 #![deny(missing_docs)]
 
 pub mod cluster;

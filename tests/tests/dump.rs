@@ -295,6 +295,38 @@ fn a_restore_without_an_index() {
     goes_on(&restored);
 }
 
+/// A table that is still as the restore left it frees no other from being watched.
+#[test]
+fn what_was_taken_on_is_watched_whoever_comes() {
+    let cluster = Cluster::shared();
+    let original = everything(cluster);
+    let file = dump(&original, "custom", &["-Fc"]);
+    let restored = cluster.empty_database();
+    restore(&restored, &file, &[]);
+    let mut loading = restored.client();
+    run(
+        &mut loading,
+        "SELECT set_config('search_path', '', false); SET check_function_bodies = off; DROP INDEX public.before",
+    );
+    let sql = "SELECT string_agg(relation, ' ') FROM electric.drift()";
+    restored.unrecorded("CREATE TABLE any_command (id int)");
+    assert_eq!(text(&mut restored.client(), sql), "public.items");
+    restored
+        .refused_by(
+            &mut loading,
+            "ALTER TABLE public.users DROP COLUMN name",
+            "0A000",
+        )
+        .about_column("name");
+    run(
+        &mut loading,
+        "CREATE INDEX before ON public.items (value) WHERE value <> ''; DROP TABLE public.any_command",
+    );
+    has_no_drift(&restored);
+    goes_on(&restored);
+    restored.refused_by(&mut loading, "DROP TABLE public.items", "0A000");
+}
+
 /// Where the dump left the publication out, it is made anew.
 #[test]
 fn a_restore_without_the_publication() {
