@@ -171,6 +171,40 @@ fn tables_types_and_what_happens_to_them() {
 }
 
 #[test]
+fn a_table_changes_while_it_is_copied() {
+    let publisher = publisher();
+    let subscriber = Subscriber::of(&publisher);
+    run(
+        &mut publisher.client(),
+        "CREATE TABLE filled (id int PRIMARY KEY, v text); CREATE TABLE leaves (id int PRIMARY KEY); \
+         INSERT INTO filled VALUES (1, 'a'); INSERT INTO leaves VALUES (1)",
+    );
+    let mut writer = publisher.client();
+    run(
+        &mut publisher.client(),
+        "SELECT electric.enable('filled', 'leaves')",
+    );
+    // The slot of a copy waits for transactions that write.
+    run(&mut writer, "BEGIN; INSERT INTO filled VALUES (2, 'b')");
+    wait_until("the copies begin", || {
+        text(
+            &mut subscriber.0.client(),
+            "SELECT count(*)::text FROM pg_subscription_rel WHERE srsubstate <> 'r'",
+        ) == "2"
+    });
+    run(
+        &mut writer,
+        "ALTER TABLE filled ADD COLUMN at timestamptz NOT NULL DEFAULT now(); SELECT electric.disable('leaves'); COMMIT; \
+         INSERT INTO filled VALUES (3, 'c')",
+    );
+    subscriber.agrees(&publisher, &["items", "filled"]);
+    let left = "SELECT count(*)::text FROM pg_replication_slots WHERE database = current_database() AND slot_name LIKE 'pg\\_%'";
+    wait_until("no slot of a copy is left", || {
+        text(&mut publisher.client(), left) == "0"
+    });
+}
+
+#[test]
 fn what_other_policies_allow() {
     let publisher = publisher();
     let subscriber = Subscriber::of(&publisher);
