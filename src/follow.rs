@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::api::{self, enable};
 use crate::catalog;
 use crate::error::{Error, SqlState};
+use crate::pg::publisher::Publisher;
 use crate::pg::subscription::{self, State};
 use crate::pg::{locks, names, spi, xact};
 use crate::{publication, store, watch};
@@ -73,6 +74,9 @@ pub fn apply(command: &Command, subscription: pg_sys::Oid) -> Result<(), Error> 
             }
         }
         _ => {
+            if let Some(table) = &table {
+                begin_copy_anew(table, subscription)?;
+            }
             run(&command.postgres)?;
             match table {
                 Some(table) => changed(&table),
@@ -189,11 +193,45 @@ fn join(table: &Table, has_rows: bool, subscription: pg_sys::Oid) -> Result<(), 
     Ok(())
 }
 
+/// A table that is still being copied changes. Rows of its old shape that the copy had yet to bring would get the
+/// defaults of this moment, so it begins again with the new one.
+fn begin_copy_anew(table: &Table, subscription: pg_sys::Oid) -> Result<(), Error> {
+    let (id, _) = find(table)?;
+    if !subscription::is_copied(subscription, id) {
+        return Ok(());
+    }
+    stop_copying(id, subscription)?;
+    subscription::remove(subscription, id);
+    let name = qualified_quoted(&table.schema, &table.name);
+    api::working(|| spi::run(&format!("DELETE FROM ONLY {name}")))?;
+    subscription::add(subscription, id, State::Initial);
+    xact::command_counter_increment();
+    Ok(())
+}
+
+/// Ends a copy that is going on, with what it has on the publisher.
+fn stop_copying(id: pg_sys::Oid, subscription: pg_sys::Oid) -> Result<(), Error> {
+    let Some(slot) = subscription::stop_copying(subscription, id) else {
+        return Ok(());
+    };
+    let conninfo: Option<String> = spi::value(
+        "SELECT subconninfo FROM pg_catalog.pg_subscription WHERE oid = $1::oid",
+        &[&subscription.to_u32().to_string()],
+    )?;
+    let publisher = Publisher::connect(&conninfo.unwrap_or_default())?;
+    match publisher.drop_slot(&slot) {
+        // The copy had not come to making it.
+        Err(error) if error.sqlstate.code() != SqlState::UndefinedObject.code() => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// A table follows no more, and is an ordinary one.
 fn leave(schema: &str, name: &str, subscription: pg_sys::Oid) -> Result<(), Error> {
     let Some(id) = names::relation_of(schema, name) else {
         return Ok(());
     };
+    stop_copying(id, subscription)?;
     subscription::remove(subscription, id);
     forget_table(id)?;
     enable::release_types()

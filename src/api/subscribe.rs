@@ -86,6 +86,13 @@ pub fn subscribe(call: &Call) -> Result<Datum, Error> {
     let mut publisher = Publisher::connect(&conninfo)?;
     let publication = published(&publisher)?;
     let slot = subscription::slot_name();
+    // No other database makes a slot of that name: one that is there is left from a publisher that could not be
+    // reached, or a server that stopped.
+    publisher.texts(&format!(
+        "SELECT pg_catalog.pg_drop_replication_slot(slot_name)::text FROM pg_catalog.pg_replication_slots \
+         WHERE slot_name = {} AND NOT active",
+        quote_literal(&slot)
+    ))?;
     publisher.begin_with_slot(&slot)?;
     understand(&publisher)?;
     let (tables, types) = read(&publisher)?;
@@ -127,11 +134,7 @@ pub fn subscribe(call: &Call) -> Result<Datum, Error> {
         subscription::add(id, table, State::Ready);
     }
     store::subscriptions::insert(&name)?;
-    api::working(|| {
-        spi::run(&format!("ALTER SUBSCRIPTION {} ENABLE", quote_ident(&name)))?;
-        spi::run("SET LOCAL client_min_messages = notice")?;
-        spi::run("SET LOCAL session_replication_role = origin")
-    })?;
+    api::working(|| spi::run(&format!("ALTER SUBSCRIPTION {} ENABLE", quote_ident(&name))))?;
     watch::changed();
     publisher.keep()?;
     Ok(void())

@@ -137,6 +137,37 @@ unsafe extern "C-unwind" {
         retain_lock: bool,
     );
     fn RemoveSubscriptionRel(subscription: pg_sys::Oid, relation: pg_sys::Oid);
+    fn GetSubscriptionRelState(
+        subscription: pg_sys::Oid,
+        relation: pg_sys::Oid,
+        position: *mut pg_sys::XLogRecPtr,
+    ) -> std::ffi::c_char;
+    fn logicalrep_worker_stop(subscription: pg_sys::Oid, relation: pg_sys::Oid);
+}
+
+/// The state of a relation in a subscription; 0 if it is not in it.
+///
+/// # Safety
+/// Inside a transaction.
+pub unsafe fn subscription_state(subscription: pg_sys::Oid, relation: pg_sys::Oid) -> u8 {
+    let mut position: pg_sys::XLogRecPtr = 0;
+    // SAFETY: as above; the boundary turns the server's errors into panics, as pgrx's own bindings do.
+    unsafe {
+        pg_sys::ffi::pg_guard_ffi_boundary(|| {
+            GetSubscriptionRelState(subscription, relation, &mut position)
+        }) as u8
+    }
+}
+
+/// Ends the worker that copies a relation for a subscription, and waits for its end; nothing if there is none.
+///
+/// # Safety
+/// Inside a transaction.
+pub unsafe fn stop_copying(subscription: pg_sys::Oid, relation: pg_sys::Oid) {
+    // SAFETY: as above.
+    unsafe {
+        pg_sys::ffi::pg_guard_ffi_boundary(|| logicalrep_worker_stop(subscription, relation));
+    }
 }
 
 /// Adds a relation to a subscription.

@@ -44,6 +44,33 @@ pub fn remove(subscription: pg_sys::Oid, table: pg_sys::Oid) {
     unsafe { compat::remove_from_subscription(subscription, table) }
 }
 
+/// Whether the rows of a table in a subscription are still to be copied, or are being copied.
+pub fn is_copied(subscription: pg_sys::Oid, table: pg_sys::Oid) -> bool {
+    // SAFETY: reads the catalog, inside a transaction.
+    matches!(
+        unsafe { compat::subscription_state(subscription, table) },
+        b'i' | b'd' | b'f'
+    )
+}
+
+/// Ends the copying of a table, if it is going on. Gives the slot on the publisher that the copy may have left.
+pub fn stop_copying(subscription: pg_sys::Oid, table: pg_sys::Oid) -> Option<String> {
+    if !is_copied(subscription, table) {
+        return None;
+    }
+    let (of, id) = (subscription.to_u32(), table.to_u32());
+    // SAFETY: what the server does when a table leaves a subscription (subscriptioncmds.c); the names are those that
+    // it gives.
+    unsafe {
+        compat::stop_copying(subscription, table);
+        let origin = std::ffi::CString::new(format!("pg_{of}_{id}")).unwrap_or_default();
+        pg_sys::replorigin_drop_by_name(origin.as_ptr(), true, false);
+        // The state says first that there will be a slot, then there is one.
+        (compat::subscription_state(subscription, table) != b'i')
+            .then(|| format!("pg_{of}_sync_{id}_{}", pg_sys::GetSystemIdentifier()))
+    }
+}
+
 /// The name of the slot that a subscription of this database has by default on any publisher: no other has it.
 pub fn slot_name() -> String {
     // SAFETY: reads variables.

@@ -2,6 +2,7 @@
 
 use electric_tests::cluster::{Cluster, Stop};
 use electric_tests::database::{CommandRow, Database, run, text, wait_until};
+use electric_tests::oracle::postgres::compare;
 
 /// A publisher with the table `items`, two rows in it.
 fn publisher<'a>() -> Database<'a> {
@@ -54,6 +55,7 @@ impl<'a> Subscriber<'a> {
             text(&mut here, "SELECT count(*)::text FROM electric.drift()"),
             "0"
         );
+        compare(publisher, &self.0).unwrap();
     }
 }
 
@@ -166,6 +168,63 @@ fn tables_types_and_what_happens_to_them() {
         "SELECT electric.enable('app.empty')",
     );
     subscriber.agrees(&publisher, &["items", "app.empty", "filled"]);
+}
+
+#[test]
+fn a_table_changes_while_it_is_copied() {
+    let publisher = publisher();
+    let subscriber = Subscriber::of(&publisher);
+    run(
+        &mut publisher.client(),
+        "CREATE TABLE filled (id int PRIMARY KEY, v text); CREATE TABLE leaves (id int PRIMARY KEY); \
+         INSERT INTO filled VALUES (1, 'a'); INSERT INTO leaves VALUES (1)",
+    );
+    let mut writer = publisher.client();
+    run(
+        &mut publisher.client(),
+        "SELECT electric.enable('filled', 'leaves')",
+    );
+    // The slot of a copy waits for transactions that write.
+    run(&mut writer, "BEGIN; INSERT INTO filled VALUES (2, 'b')");
+    wait_until("the copies begin", || {
+        text(
+            &mut subscriber.0.client(),
+            "SELECT count(*)::text FROM pg_subscription_rel WHERE srsubstate <> 'r'",
+        ) == "2"
+    });
+    run(
+        &mut writer,
+        "ALTER TABLE filled ADD COLUMN at timestamptz NOT NULL DEFAULT now(); SELECT electric.disable('leaves'); COMMIT; \
+         INSERT INTO filled VALUES (3, 'c')",
+    );
+    subscriber.agrees(&publisher, &["items", "filled"]);
+    let left = "SELECT count(*)::text FROM pg_replication_slots WHERE database = current_database() AND slot_name LIKE 'pg\\_%'";
+    wait_until("no slot of a copy is left", || {
+        text(&mut publisher.client(), left) == "0"
+    });
+}
+
+#[test]
+fn what_other_policies_allow() {
+    let publisher = publisher();
+    let subscriber = Subscriber::of(&publisher);
+    let mut client = publisher.client();
+    run(
+        &mut client,
+        "SET electric.policy = 'compatible'; \
+         CREATE TABLE sized (id int PRIMARY KEY, v varchar(10) NOT NULL CONSTRAINT short CHECK (length(v) < 9)); \
+         SELECT electric.enable('sized'); INSERT INTO sized VALUES (1, 'a'); \
+         ALTER TABLE sized DROP CONSTRAINT short; ALTER TABLE sized ALTER v TYPE text, ALTER v DROP NOT NULL; \
+         INSERT INTO sized VALUES (2, NULL), (3, 'longer than ten')",
+    );
+    subscriber.agrees(&publisher, &["items", "sized"]);
+    run(
+        &mut client,
+        "SET electric.policy = 'unrestricted'; ALTER TABLE sized DROP COLUMN v, ADD COLUMN w int DEFAULT 5; \
+         INSERT INTO sized VALUES (4, 6); ALTER TABLE items RENAME TO things; INSERT INTO things VALUES (3, 'three'); \
+         RESET electric.policy; ALTER TABLE things ADD COLUMN more text DEFAULT 'm'",
+    );
+    subscriber.agrees(&publisher, &["things", "sized"]);
 }
 
 #[test]
@@ -412,4 +471,21 @@ fn nothing_is_lost_when_the_subscriber_crashes() {
     }
     let subscriber = Subscriber(subscriber);
     subscriber.agrees(&publisher, &["items", "t0", "t1", "t2", "t3"]);
+}
+
+#[test]
+fn a_publisher_that_is_gone_can_be_left() {
+    let other = Cluster::builder().start().unwrap();
+    let publisher = other.database().items();
+    let subscriber = Cluster::shared().database();
+    subscribe(&subscriber, &publisher);
+    other.stop(Stop::Immediate).unwrap();
+    let (mut client, notices) = subscriber.client_with_notices();
+    run(&mut client, "CALL electric.unsubscribe()");
+    assert!(
+        notices.has(&["is left on the publisher", "pg_drop_replication_slot"]),
+        "{:?}",
+        notices.all()
+    );
+    subscriber.unrecorded("ALTER TABLE items ADD COLUMN own int");
 }

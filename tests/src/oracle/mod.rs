@@ -13,7 +13,7 @@ mod index;
 mod introspection;
 mod names;
 mod policy;
-mod postgres;
+pub mod postgres;
 mod rows;
 mod session;
 mod sqlite;

@@ -95,7 +95,8 @@ fn identities(client: &mut Client) -> Result<()> {
     Ok(())
 }
 
-fn compare(database: &Database<'_>, replica: &Database<'_>) -> Result<()> {
+/// Compares the schemas of a server's database and of a replica's, by what pg_dump says of them.
+pub fn compare(database: &Database<'_>, replica: &Database<'_>) -> Result<()> {
     let (expected, found) = (entries(&dump(database)?), entries(&dump(replica)?));
     let unused = |entry: &&String| !PERHAPS_UNUSED.iter().any(|start| entry.starts_with(start));
     let missing: Vec<&String> = expected.difference(&found).filter(unused).collect();
