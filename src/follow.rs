@@ -200,11 +200,11 @@ fn begin_copy_anew(table: &Table, subscription: pg_sys::Oid) -> Result<(), Error
     if !subscription::is_copied(subscription, id) {
         return Ok(());
     }
-    stop_copying(id, subscription)?;
+    subscription::stop_copying(subscription, id);
     subscription::remove(subscription, id);
     let name = qualified_quoted(&table.schema, &table.name);
     api::working(|| spi::run(&format!("DELETE FROM ONLY {name}")))?;
-    subscription::add(subscription, id, State::Initial);
+    subscription::add(subscription, id, State::Again);
     xact::command_counter_increment();
     Ok(())
 }
@@ -219,11 +219,7 @@ fn stop_copying(id: pg_sys::Oid, subscription: pg_sys::Oid) -> Result<(), Error>
         &[&subscription.to_u32().to_string()],
     )?;
     let publisher = Publisher::connect(&conninfo.unwrap_or_default())?;
-    match publisher.drop_slot(&slot) {
-        // The copy had not come to making it.
-        Err(error) if error.sqlstate.code() != SqlState::UndefinedObject.code() => Err(error),
-        _ => Ok(()),
-    }
+    publisher.drop_slot_soon(&slot)
 }
 
 /// A table follows no more, and is an ordinary one.

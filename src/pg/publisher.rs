@@ -127,6 +127,26 @@ impl Publisher {
         ))
     }
 
+    /// Drops a slot that need not exist, and whose user is about to end. Who still uses it may be waiting for this very
+    /// transaction, if both are of one cluster: so this does not wait for long, and the error has the worker try again.
+    pub fn drop_slot_soon(&self, slot: &str) -> Result<(), Error> {
+        let sql = format!(
+            "DROP_REPLICATION_SLOT {}",
+            electric_schema::names::quote_ident(slot)
+        );
+        let (missing, in_use) = (SqlState::of_code("42704"), SqlState::of_code("55006"));
+        for _ in 0..20 {
+            match self.run(&sql) {
+                Err(error) if error.sqlstate == missing => return Ok(()),
+                Err(error) if error.sqlstate == in_use => {
+                    self.texts("SELECT pg_catalog.pg_sleep(0.05)::text")?;
+                }
+                other => return other,
+            }
+        }
+        self.run(&sql)
+    }
+
     /// Copies what `sql`, a COPY … TO STDOUT, gives into those columns of a table here.
     pub fn copy(&self, sql: &str, table: pg_sys::Oid, columns: &[String]) -> Result<(), Error> {
         self.run(sql)?;

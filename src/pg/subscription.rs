@@ -9,6 +9,8 @@ use super::compat;
 pub enum State {
     /// Its rows are to be copied first.
     Initial,
+    /// A copy of its rows was broken off, and begins again; the server drops the slot that it may have left.
+    Again,
     /// Its rows come with the stream.
     Ready,
 }
@@ -32,6 +34,7 @@ pub fn applied() -> Option<pg_sys::Oid> {
 pub fn add(subscription: pg_sys::Oid, table: pg_sys::Oid, state: State) {
     let state = match state {
         State::Initial => b'i',
+        State::Again => b'd',
         State::Ready => b'r',
     };
     // SAFETY: writes the catalog, inside a transaction.
