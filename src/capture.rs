@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::pg::event::Event;
 use crate::pg::touched::Touched;
 use crate::pg::tree::{Action, Statement};
-use crate::pg::{locks, touched};
+use crate::pg::{locks, touched, xact};
 use crate::precheck;
 use crate::watch::{self, Watch};
 
@@ -84,6 +84,7 @@ pub fn command_ended(event: Option<Event>) -> Result<(), Error> {
     if watch.is_empty() {
         return Ok(());
     }
+    let _snapshot = xact::active_snapshot();
     let mut types = watch.touched_types(&touched);
     // A constraint of a domain that is dropped or renamed invalidates nothing.
     if event.as_ref().is_some_and(Event::cascades) {

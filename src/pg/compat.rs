@@ -226,6 +226,33 @@ pub unsafe fn connect_to_publisher(
     }
 }
 
+/// Makes a slot for logical replication whose snapshot the transaction on the connection takes; false if the library
+/// cannot.
+///
+/// # Safety
+/// libpqwalreceiver must be loaded, and the connection one of its own.
+pub unsafe fn create_slot_for_snapshot(
+    connection: *mut pg_sys::WalReceiverConn,
+    name: &std::ffi::CStr,
+) -> bool {
+    let mut position: pg_sys::XLogRecPtr = 0;
+    let snapshot = pg_sys::CRSSnapshotAction::CRS_USE_SNAPSHOT;
+    // SAFETY: the library's table is filled in; the boundary is as above.
+    unsafe {
+        let Some(create) = (*pg_sys::WalReceiverFunctions).walrcv_create_slot else {
+            return false;
+        };
+        let (name, position) = (name.as_ptr(), &raw mut position);
+        pg_sys::ffi::pg_guard_ffi_boundary(|| {
+            #[cfg(pre_pg17)]
+            create(connection, name, false, false, snapshot, position);
+            #[cfg(not(pre_pg17))]
+            create(connection, name, false, false, false, snapshot, position);
+        });
+    }
+    true
+}
+
 /// The privilege TRUNCATE, whose type grew in 16.
 pub const MAY_TRUNCATE: pg_sys::AclMode = pg_sys::ACL_TRUNCATE as pg_sys::AclMode;
 

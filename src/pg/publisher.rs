@@ -102,18 +102,9 @@ impl Publisher {
     pub fn begin_with_slot(&mut self, slot: &str) -> Result<(), Error> {
         self.run("BEGIN READ ONLY ISOLATION LEVEL REPEATABLE READ")?;
         let name = CString::new(slot).map_err(|_| Error::internal("a name with a zero byte"))?;
-        let mut position: pg_sys::XLogRecPtr = 0;
-        // SAFETY: the name is a string, the position a variable of ours.
-        unsafe {
-            library!(
-                walrcv_create_slot,
-                self.connection,
-                name.as_ptr(),
-                false,
-                false,
-                pg_sys::CRSSnapshotAction::CRS_USE_SNAPSHOT,
-                &mut position
-            );
+        // SAFETY: the connection was made by the library.
+        if !unsafe { compat::create_slot_for_snapshot(self.connection, &name) } {
+            return Err(Error::internal("libpqwalreceiver makes no slots"));
         }
         self.slot = Some(slot.to_owned());
         Ok(())

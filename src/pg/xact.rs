@@ -80,3 +80,28 @@ pub fn command_counter_increment() {
     // SAFETY: inside a transaction, between commands.
     unsafe { pg_sys::CommandCounterIncrement() }
 }
+
+/// An active snapshot, taken where there was none; gone when dropped, or with the transaction.
+pub struct Active(bool);
+
+/// Makes sure that there is an active snapshot. Commands that commit in between, such as CREATE INDEX CONCURRENTLY, end
+/// without one, and then values that are stored out of line can be neither read nor replaced.
+pub fn active_snapshot() -> Active {
+    // SAFETY: what is pushed is popped by Drop, or by the abort of the transaction.
+    unsafe {
+        if pg_sys::ActiveSnapshotSet() {
+            return Active(false);
+        }
+        pg_sys::PushActiveSnapshot(pg_sys::GetLatestSnapshot());
+        Active(true)
+    }
+}
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        if self.0 && !std::thread::panicking() {
+            // SAFETY: pops what `active_snapshot` pushed.
+            unsafe { pg_sys::PopActiveSnapshot() };
+        }
+    }
+}
