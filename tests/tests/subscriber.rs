@@ -20,7 +20,11 @@ struct Subscriber<'a>(Database<'a>);
 
 impl<'a> Subscriber<'a> {
     fn of(publisher: &Database<'a>) -> Subscriber<'a> {
-        let database = publisher.cluster().database();
+        Subscriber::on(publisher.cluster(), publisher)
+    }
+
+    fn on(cluster: &'a Cluster, publisher: &Database<'_>) -> Subscriber<'a> {
+        let database = cluster.database();
         subscribe(&database, publisher);
         Subscriber(database)
     }
@@ -488,4 +492,41 @@ fn a_publisher_that_is_gone_can_be_left() {
         notices.all()
     );
     subscriber.unrecorded("ALTER TABLE items ADD COLUMN own int");
+}
+
+#[test]
+fn servers_of_different_versions_follow_each_other() {
+    let Some(other) = std::env::var_os("ELECTRIC_OTHER_PG_CONFIG") else {
+        eprintln!("not tried: ELECTRIC_OTHER_PG_CONFIG names no server of another version");
+        return;
+    };
+    let other = Cluster::builder()
+        .pg_config(other.as_ref())
+        .start()
+        .unwrap();
+    for (from, to) in [(Cluster::shared(), &other), (&other, Cluster::shared())] {
+        let publisher = from.database();
+        run(
+            &mut publisher.client(),
+            "CREATE TYPE mood AS ENUM ('sad', 'ok'); CREATE DOMAIN short AS text CHECK (length(VALUE) < 9);
+             CREATE TABLE users (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), name short, mood mood DEFAULT 'ok');
+             CREATE TABLE items (id serial PRIMARY KEY, owner uuid REFERENCES users, price numeric(10,2) CHECK (price > 0));
+             INSERT INTO users (name) VALUES ('one'), ('two'); INSERT INTO items (price) VALUES (1.50);
+             SELECT electric.enable('users', 'items')",
+        );
+        let subscriber = Subscriber::on(to, &publisher);
+        run(
+            &mut publisher.client(),
+            "BEGIN; INSERT INTO users (name) VALUES ('three'); ALTER TABLE users ADD COLUMN since timestamptz DEFAULT now();
+             INSERT INTO users (name) VALUES ('four'); CREATE INDEX ON users (lower(name)); COMMIT",
+        );
+        run(&mut publisher.client(), "ALTER TYPE mood ADD VALUE 'happy'");
+        run(
+            &mut publisher.client(),
+            "UPDATE users SET mood = 'happy' WHERE name = 'one'; CREATE TABLE late (id int PRIMARY KEY, tags text[]);
+             INSERT INTO late VALUES (1, '{a,b}'); SELECT electric.enable('late'); INSERT INTO late VALUES (2, NULL);
+             ALTER TABLE items ALTER COLUMN price SET DEFAULT 3",
+        );
+        subscriber.agrees(&publisher, &["users", "items", "late"]);
+    }
 }
