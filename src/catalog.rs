@@ -134,6 +134,7 @@ struct ConstraintRow {
     name: String,
     kind: u8,
     validated: bool,
+    acts: bool,
     index: pg_sys::Oid,
     referenced: pg_sys::Oid,
     on_update: u8,
@@ -410,6 +411,7 @@ impl Reader {
                     name: row.name(NAME),
                     kind: row.char(KIND),
                     validated: row.bool(VALIDATED),
+                    acts: row.datum(TREE).is_some_and(expression::acts),
                     index: row.oid(INDEX),
                     referenced: row.oid(REFERENCED),
                     on_update: row.char(ON_UPDATE),
@@ -430,6 +432,7 @@ impl Reader {
             let index = Uses::of(pg_sys::RelationRelationId, row.index, &self.own);
             uses = uses.and(index);
         }
+        uses.is_local |= row.acts;
         Some(Constraint {
             name: row.name.clone(),
             columns: self.column_names(&row.columns),

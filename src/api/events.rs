@@ -89,6 +89,13 @@ pub fn on_table_rewrite(_call: &Call) -> Result<Datum, Error> {
 /// A row came into `electric.ddl_commands`. From a publisher, it is done here; our own rows fire no triggers, and those
 /// that a restore or `electric.subscribe` copies are done already.
 pub fn on_replicated_command(call: &Call) -> Result<Datum, Error> {
+    // Anybody may have the function called for a table of theirs, whose rows are none of a publisher's.
+    if call.trigger_table() != Some(store::commands::table()?) {
+        return Err(Error::new(
+            SqlState::of_code("39P01"),
+            "electric.on_replicated_command() is the trigger of \"electric.ddl_commands\" alone",
+        ));
+    }
     let (Some(subscription), Some(row)) = (subscription::applied(), call.inserted_row()) else {
         return Ok(void());
     };
@@ -114,7 +121,10 @@ pub fn protect_history(call: &Call) -> Result<Datum, Error> {
     if POLICY.get() == Policy::Unrestricted && session::is_superuser() {
         return Ok(call.trigger_row());
     }
-    let table = call.trigger_table().unwrap_or_default();
+    let table = call
+        .trigger_table()
+        .and_then(names::relation_name)
+        .unwrap_or_default();
     // The publisher named its migration after the first command.
     if table == "migrations" && call.is_update() && subscription::applied().is_some() {
         return Ok(call.trigger_row());

@@ -327,6 +327,20 @@ pub fn referencing(relation: pg_sys::Oid) -> Vec<(pg_sys::Oid, String)> {
         .collect()
 }
 
+/// Says of a constraint of a table that its rows obey it, without a look at them.
+pub fn mark_valid(relation: pg_sys::Oid, constraint: &str) {
+    let key = Key::oid(c::constraint::RELATION, relation);
+    let ids = heap::scan(c::CONSTRAINTS, c::CONSTRAINTS_BY_RELATION, &[key], |row| {
+        (row.name(c::constraint::NAME) == constraint).then(|| row.oid(c::constraint::OID))
+    });
+    for id in ids.into_iter().flatten() {
+        let key = Key::oid(c::constraint::OID, id);
+        let (by_id, column) = (c::CONSTRAINTS_BY_ID, c::constraint::VALIDATED);
+        heap::set(c::CONSTRAINTS, by_id, &[key], column, true.into());
+    }
+    invalidate(relation);
+}
+
 /// The leaf partitions below a partitioned table, and the partitioned ones in between.
 pub fn descendants(relation: pg_sys::Oid) -> Vec<pg_sys::Oid> {
     let mut found = children(relation);

@@ -21,6 +21,13 @@ const CANONICAL: [(&CStr, &CStr); 10] = [
     (c"xmlbinary", c"base64"),
 ];
 
+/// Settings that change besides what statements mean which the publisher printed.
+const REPLAYED: [(&CStr, &CStr); 3] = [
+    (c"array_nulls", c"on"),
+    (c"transform_null_equals", c"off"),
+    (c"xmloption", c"content"),
+];
+
 /// The settings of the session as they were; put back when dropped, or by the abort of the transaction.
 struct Settings {
     nest_level: i32,
@@ -68,6 +75,15 @@ impl Settings {
 pub fn canonical<T>(body: impl FnOnce() -> T) -> T {
     let _settings = Settings::with(&CANONICAL);
     body()
+}
+
+/// Runs `body` under settings by which statements and values mean what the publisher meant, whatever is set for this
+/// session or database; nothing is found on a search path.
+pub fn replaying<T>(body: impl FnOnce() -> T) -> T {
+    canonical(|| {
+        let _settings = Settings::with(&REPLAYED);
+        body()
+    })
 }
 
 /// Another role's identity, taken for a while, with a search path on which nothing of a user's lies.
