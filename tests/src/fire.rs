@@ -63,13 +63,15 @@ pub fn prepare(database: &Database<'_>) {
     }
 }
 
-/// Has that many sessions migrate and as many only write, until `body` has returned.
+/// Has that many sessions migrate and as many only write, until `body` has returned. `ELECTRIC_FIRE_SEED` has them do
+/// something else.
 pub fn under_fire<T>(
     database: &Database<'_>,
-    seed: u64,
     sessions: u64,
     body: impl FnOnce(&Fire) -> T,
 ) -> (T, Outcome) {
+    let seed = std::env::var("ELECTRIC_FIRE_SEED").ok();
+    let seed = seed.and_then(|seed| seed.parse::<u64>().ok()).unwrap_or(1);
     let fire = &Fire {
         stop: AtomicBool::new(false),
         committed: AtomicUsize::new(0),

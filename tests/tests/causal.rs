@@ -42,7 +42,7 @@ fn sessions_that_migrate_write_and_undo_at_once() {
     let database = Cluster::shared().database();
     fire::prepare(&database);
     let (mut replica, _) = Replica::follow(&database, None).unwrap();
-    let (followed, outcome) = under_fire(&database, 1, SESSIONS, |fire| {
+    let (followed, outcome) = under_fire(&database, SESSIONS, |fire| {
         follow(&mut replica, fire, 150)
     });
     followed.unwrap();
@@ -59,7 +59,7 @@ fn a_server_that_is_killed_again_and_again() {
         let database = cluster.database();
         fire::prepare(&database);
         let (mut replica, _) = Replica::follow_durably(&database).unwrap();
-        let (followed, outcome) = under_fire(&database, 2, SESSIONS, |fire| -> Result<()> {
+        let (followed, outcome) = under_fire(&database, SESSIONS, |fire| -> Result<()> {
             for kill in 0..KILLS {
                 // Now and then nobody hears what comes right before the end.
                 follow(&mut replica, fire, 5 + 5 * (kill % 3))?;

@@ -1,5 +1,9 @@
 //! Servers that crash in the middle: nothing is lost, nothing doubled.
 
+use std::time::{Duration, Instant};
+
+use electric_tests::fire::{self, under_fire};
+
 use super::*;
 
 /// Work on the publisher that leaves something of everything: rows around a migration in one big transaction, a table
@@ -110,4 +114,38 @@ fn nothing_is_lost_when_a_worker_is_killed() {
         other.connect(subscriber.0.name(), "postgres").is_ok()
     });
     subscriber.agrees(&publisher, &TABLES);
+}
+
+/// Sessions migrate, write and undo all at once, while now the one server and now the other is killed.
+#[test]
+fn nothing_is_lost_when_both_are_killed_again_and_again() {
+    let (one, other) = (
+        Cluster::builder().start().unwrap(),
+        Cluster::builder().preload(true).start().unwrap(),
+    );
+    let publisher = one.database();
+    fire::prepare(&publisher);
+    let subscriber = follows_by_streaming(&other, &publisher);
+    let ((), outcome) = under_fire(&publisher, 3, |fire| {
+        for kill in 0..6 {
+            let (goal, end) = (
+                fire.committed() + 15,
+                Instant::now() + Duration::from_secs(120),
+            );
+            while fire.committed() < goal {
+                assert!(Instant::now() < end, "the sessions do not get ahead");
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            let killed = if kill % 2 == 0 { &one } else { &other };
+            killed.restart(Stop::Immediate).unwrap();
+        }
+    });
+    outcome.check(&publisher);
+    let tables = text(
+        &mut publisher.client(),
+        "SELECT string_agg(relation::text, ' ') FROM electric.tables",
+    );
+    let tables: Vec<&str> = tables.split(' ').collect();
+    subscriber.agrees(&publisher, &tables);
+    outcome.check(&subscriber.0);
 }
