@@ -369,14 +369,17 @@ pub fn unsubscribe(call: &Call) -> Result<Datum, Error> {
     }
     store::subscriptions::forget()?;
     watch::changed();
-    // In a copy of a subscriber the slot is the original's.
-    let own = |(_, slot): &(String, String)| *slot == subscription::slot_name();
-    if let Some((conninfo, slot)) = remote.filter(own) {
-        let dropped =
-            Publisher::connect(&conninfo).and_then(|publisher| publisher.drop_slot(&slot));
+    if let Some((conninfo, slot)) = remote {
+        let dropped = if slot == subscription::slot_name() {
+            Publisher::connect(&conninfo).and_then(|publisher| publisher.drop_slot(&slot))
+        } else {
+            Err(Error::internal(
+                "this database is a copy, and the original may use it",
+            ))
+        };
         if let Err(error) = dropped {
             warning(&format!(
-                "replication slot \"{slot}\" is left on the publisher, and keeps its log: {}. When it can be reached, there: SELECT pg_drop_replication_slot({});",
+                "replication slot \"{slot}\" is left on the publisher, and keeps its log: {}. When nobody uses it, there: SELECT pg_drop_replication_slot({});",
                 error.message,
                 quote_literal(&slot)
             ));

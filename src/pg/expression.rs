@@ -44,7 +44,7 @@ impl Default {
         unsafe { pg_sys::contain_volatile_functions(self.tree.cast()) }
     }
 
-    /// What the default gives now, as the caller and under the caller's settings; `None` for NULL.
+    /// What the default gives now, as the current role and under its settings; `None` for NULL.
     pub fn evaluate(&self) -> Option<pg_sys::Datum> {
         // SAFETY: a planned expression without variables; evaluate_expr returns a Const.
         unsafe {

@@ -42,6 +42,15 @@ pub fn class(relation: pg_sys::Oid) -> Option<Class> {
     )
 }
 
+/// The owner of a relation; `None` if it is gone.
+pub fn owner(relation: pg_sys::Oid) -> Option<pg_sys::Oid> {
+    cached(
+        pg_sys::SysCacheIdentifier::RELOID,
+        relation.into(),
+        |row: &CachedRow| row.oid(pg_sys::Anum_pg_class_relowner),
+    )
+}
+
 /// The table that an index belongs to; `None` if the relation is no index.
 pub fn table_of_index(index: pg_sys::Oid) -> Option<pg_sys::Oid> {
     cached(

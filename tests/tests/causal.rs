@@ -42,9 +42,8 @@ fn sessions_that_migrate_write_and_undo_at_once() {
     let database = Cluster::shared().database();
     fire::prepare(&database);
     let (mut replica, _) = Replica::follow(&database, None).unwrap();
-    let (followed, outcome) = under_fire(&database, SESSIONS, |fire| {
-        follow(&mut replica, fire, 150)
-    });
+    let (followed, outcome) =
+        under_fire(&database, SESSIONS, |fire| follow(&mut replica, fire, 150));
     followed.unwrap();
     replica.must_agree();
     outcome.check(&database);
