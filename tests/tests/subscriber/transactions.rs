@@ -22,11 +22,27 @@ fn has_streamed(publisher: &Database<'_>) -> bool {
 
 #[test]
 fn transactions_are_streamed_while_they_go_on() {
+    streamed("on");
+}
+
+/// Applied as they come, by workers of their own, from 16 on.
+#[test]
+fn transactions_are_applied_while_they_go_on() {
+    let mut client = Cluster::shared().database().client();
+    let version: i32 = text(&mut client, "SHOW server_version_num")
+        .parse()
+        .unwrap();
+    if version >= 160_000 {
+        streamed("parallel");
+    }
+}
+
+fn streamed(how: &str) {
     let publisher = streaming();
     let subscriber = Subscriber::of(&publisher);
     run(
         &mut subscriber.0.client(),
-        "ALTER SUBSCRIPTION electric SET (streaming = on)",
+        &format!("ALTER SUBSCRIPTION electric SET (streaming = {how})"),
     );
     let rows = |from: i32, to: i32| {
         format!(
@@ -38,6 +54,12 @@ fn transactions_are_streamed_while_they_go_on() {
     wait_until("the subscriber has heard of the open transaction", || {
         has_streamed(&publisher)
     });
+    if how == "parallel" {
+        wait_until("a worker of its own applies it", || {
+            let sql = "SELECT count(leader_pid)::text FROM pg_stat_subscription";
+            text(&mut subscriber.0.client(), sql) != "0"
+        });
+    }
     run(
         &mut client,
         &format!(
