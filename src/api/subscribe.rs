@@ -115,9 +115,13 @@ pub fn subscribe(call: &Call) -> Result<Datum, Error> {
     for source in &tables {
         followed.push(follow::know_table(&source.table)?);
     }
+    // A worker whose connection broke begins after the last transaction that was applied, on disk or not, and has the
+    // publisher forget all before (`run_apply_worker` asks for the progress without `flush`). A crash of this server in
+    // the next half second would lose what was not: so what is applied is on disk first.
     api::working(|| {
         spi::run(&format!(
-            "CREATE SUBSCRIPTION {} CONNECTION {} PUBLICATION {} WITH (connect = false, slot_name = {})",
+            "CREATE SUBSCRIPTION {} CONNECTION {} PUBLICATION {} \
+             WITH (connect = false, slot_name = {}, synchronous_commit = 'local')",
             quote_ident(&name),
             quote_literal(&conninfo),
             quote_ident(&publication),

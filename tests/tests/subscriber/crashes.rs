@@ -1,7 +1,5 @@
 //! Servers that crash in the middle: nothing is lost, nothing doubled.
 
-use std::time::{Duration, Instant};
-
 use electric_tests::fire::{self, under_fire};
 
 use super::*;

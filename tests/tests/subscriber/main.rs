@@ -8,6 +8,8 @@ mod rights;
 mod transactions;
 mod versions;
 
+use std::time::{Duration, Instant};
+
 use electric_tests::cluster::{Cluster, Stop};
 use electric_tests::database::{CommandRow, Database, run, text, wait_until};
 use electric_tests::oracle::postgres::compare;
@@ -55,19 +57,40 @@ impl<'a> Subscriber<'a> {
         })) {
             let expected = text(&mut there, &query);
             let mut found = String::new();
-            wait_until(&format!("{query} gives {expected}"), || {
+            let end = Instant::now() + Duration::from_secs(20);
+            while found != expected {
+                assert!(
+                    Instant::now() < end,
+                    "{query}\ngives there\n{expected}\nand here\n{found}\n{}",
+                    self.report(publisher)
+                );
+                std::thread::sleep(Duration::from_millis(20));
                 found = match here.query_one(&query, &[]) {
                     Ok(row) => row.get(0),
                     Err(error) => error.to_string(),
                 };
-                found == expected
-            });
+            }
         }
         assert_eq!(
             text(&mut here, "SELECT count(*)::text FROM electric.drift()"),
             "0"
         );
         compare(publisher, &self.0).unwrap();
+    }
+
+    /// What the subscriber says of itself, and what the sessions of both servers are at.
+    fn report(&self, publisher: &Database<'_>) -> String {
+        const SESSIONS: &str = "SELECT string_agg(format('%s %s %s %s %s %s', pid, backend_type, wait_event_type, wait_event, \
+            state, left(query, 200)), E'\n') FROM pg_stat_activity WHERE pid <> pg_backend_pid()";
+        let status = text(&mut self.0.client(), "SELECT electric.status()::text");
+        let (here, there) = (
+            text(&mut self.0.client(), SESSIONS),
+            text(&mut publisher.client(), SESSIONS),
+        );
+        let log = self.0.cluster().log();
+        let lines: Vec<&str> = log.lines().collect();
+        let log = lines[lines.len().saturating_sub(60)..].join("\n");
+        format!("{status}\nhere:\n{here}\nthere:\n{there}\n{log}")
     }
 }
 
