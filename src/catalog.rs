@@ -49,8 +49,9 @@ pub fn table(id: pg_sys::Oid) -> Option<Actual> {
     session::canonical(|| Reader::new(id)?.read())
 }
 
-/// What the diff must know of a column that is new. The default is evaluated as the caller and under the caller's
-/// settings, as Postgres evaluated it for the rows that exist.
+/// What the diff must know of a column that is new. The default is evaluated under the caller's settings, as Postgres
+/// evaluated it for the rows that exist, but as the owner of the table: the column may have come unseen, in a session
+/// without event triggers, and who finds it need not trust it.
 pub fn new_column(id: pg_sys::Oid, actual: &Actual, column: &Column) -> NewColumn {
     let mut facts = NewColumn {
         is_generated: actual.generated.contains(&column.name),
@@ -63,6 +64,7 @@ pub fn new_column(id: pg_sys::Oid, actual: &Actual, column: &Column) -> NewColum
     if facts.is_generated || facts.is_unsupported || column.identity.is_some() {
         return facts;
     }
+    let _owner = session::become_owner(id);
     let Some(default) = expression::Default::of(id, number) else {
         return facts;
     };
@@ -134,6 +136,7 @@ struct ConstraintRow {
     name: String,
     kind: u8,
     validated: bool,
+    acts: bool,
     index: pg_sys::Oid,
     referenced: pg_sys::Oid,
     on_update: u8,
@@ -410,6 +413,7 @@ impl Reader {
                     name: row.name(NAME),
                     kind: row.char(KIND),
                     validated: row.bool(VALIDATED),
+                    acts: row.datum(TREE).is_some_and(expression::acts),
                     index: row.oid(INDEX),
                     referenced: row.oid(REFERENCED),
                     on_update: row.char(ON_UPDATE),
@@ -430,6 +434,7 @@ impl Reader {
             let index = Uses::of(pg_sys::RelationRelationId, row.index, &self.own);
             uses = uses.and(index);
         }
+        uses.is_local |= row.acts;
         Some(Constraint {
             name: row.name.clone(),
             columns: self.column_names(&row.columns),

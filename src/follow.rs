@@ -12,7 +12,7 @@ use crate::catalog;
 use crate::error::{Error, SqlState};
 use crate::pg::publisher::Publisher;
 use crate::pg::subscription::{self, State};
-use crate::pg::{locks, names, spi, xact};
+use crate::pg::{locks, names, relation, session, spi, xact};
 use crate::{publication, store, watch};
 
 /// A command of the publisher.
@@ -61,19 +61,34 @@ pub fn apply(command: &Command, subscription: pg_sys::Oid) -> Result<(), Error> 
             };
             leave(&of("schema"), &of("name"), subscription)?;
             run(&command.postgres)?;
-            match table {
-                Some(table) => join(&table, has_rows, subscription),
-                None => Ok(()),
+            if let Some(table) = table {
+                join(&table, has_rows, subscription)?;
+                trust_keys(&table)?;
             }
+            enable::release_types()
         }
         "disable_table" => {
             run(&command.postgres)?;
-            match table {
-                Some(table) => leave(&table.schema, &table.name, subscription),
-                None => Ok(()),
+            if let Some(table) = table {
+                leave(&table.schema, &table.name, subscription)?;
             }
+            enable::release_types()
         }
-        _ => {
+        "add_column"
+        | "create_index"
+        | "drop_index"
+        | "rename_index"
+        | "set_default"
+        | "drop_default"
+        | "validate_constraint"
+        | "drop_not_null"
+        | "drop_constraint"
+        | "widen_column"
+        | "sqlite"
+        | "grant"
+        | "revoke"
+        | "assign"
+        | "unassign" => {
             if let Some(table) = &table {
                 begin_copy_anew(table, subscription)?;
             }
@@ -83,6 +98,7 @@ pub fn apply(command: &Command, subscription: pg_sys::Oid) -> Result<(), Error> 
                 None => Ok(()),
             }
         }
+        word => Err(too_new(&format!("command {} ({word})", command.id))),
     }
 }
 
@@ -122,12 +138,15 @@ pub fn too_new(what: &str) -> Error {
     .hint("Install a version of the extension here that is not older than the publisher's, then: ALTER EXTENSION electric UPDATE;")
 }
 
-fn run(statements: &[String]) -> Result<(), Error> {
-    for statement in statements {
-        api::working(|| spi::run(statement))?;
-    }
-    xact::command_counter_increment();
-    Ok(())
+/// Runs statements that the publisher wrote.
+pub fn run(statements: &[String]) -> Result<(), Error> {
+    session::replaying(|| {
+        for statement in statements {
+            api::working(|| spi::run(statement))?;
+        }
+        xact::command_counter_increment();
+        Ok(())
+    })
 }
 
 /// Remembers a type as the publisher's records have it.
@@ -193,6 +212,21 @@ fn join(table: &Table, has_rows: bool, subscription: pg_sys::Oid) -> Result<(), 
     Ok(())
 }
 
+/// Keys of other tables that point to a table made anew could not be checked: its rows are yet to come. On the publisher
+/// they hold, so here they will, and nothing checks them but that: what comes from a publisher fires no triggers.
+fn trust_keys(table: &Table) -> Result<(), Error> {
+    let (id, _) = find(table)?;
+    for (other, key) in relation::referencing(id) {
+        let recorded = store::shapes::shape(other)?;
+        let mut keys = recorded.iter().flat_map(|table| &table.foreign_keys);
+        if keys.any(|recorded| recorded.name == key && recorded.validated) {
+            relation::mark_valid(other, &key);
+        }
+    }
+    xact::command_counter_increment();
+    Ok(())
+}
+
 /// A table that is still being copied changes. Rows of its old shape that the copy had yet to bring would get the
 /// defaults of this moment, so it begins again with the new one.
 fn begin_copy_anew(table: &Table, subscription: pg_sys::Oid) -> Result<(), Error> {
@@ -229,8 +263,7 @@ fn leave(schema: &str, name: &str, subscription: pg_sys::Oid) -> Result<(), Erro
     };
     stop_copying(id, subscription)?;
     subscription::remove(subscription, id);
-    forget_table(id)?;
-    enable::release_types()
+    forget_table(id)
 }
 
 /// Takes a table out of what this database publishes, and forgets its shape.

@@ -250,7 +250,7 @@ fn takes_effect(id: pg_sys::Oid, change: &DomainChange) -> bool {
         DomainChange::DropDefault => promises.is_some_and(|domain| domain.has_default),
         DomainChange::OfConstraint(name) => types::domain_constraints(id)
             .iter()
-            .any(|(_, constraint)| constraint == name),
+            .any(|check| check.name == *name),
         DomainChange::Other => false,
     }
 }

@@ -88,6 +88,11 @@ fn try_sql(sql: &str, report: &mut Vec<Value>) {
                 Some("It concerns the session alone.".to_owned()),
                 None,
             ),
+            Kind::CopyOfClient => answer(
+                "allowed",
+                Some("It copies rows and changes no shape; it cannot be tried without the client.".to_owned()),
+                None,
+            ),
             Kind::OutsideTransaction | Kind::ReindexMany => {
                 answer("allowed", Some(OUTSIDE.to_owned()), None)
             }

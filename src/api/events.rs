@@ -88,6 +88,13 @@ pub fn on_table_rewrite(_call: &Call) -> Result<Datum, Error> {
 /// A row came into `electric.ddl_commands`. From a publisher, it is done here; our own rows fire no triggers, and those
 /// that a restore or `electric.subscribe` copies are done already.
 pub fn on_replicated_command(call: &Call) -> Result<Datum, Error> {
+    // Anybody may have the function called for a table of theirs, whose rows are none of a publisher's.
+    if call.trigger_table() != Some(store::commands::table()?) {
+        return Err(Error::new(
+            SqlState::of_code("39P01"),
+            "electric.on_replicated_command() is the trigger of \"electric.ddl_commands\" alone",
+        ));
+    }
     let (Some(subscription), Some(row)) = (subscription::applied(), call.inserted_row()) else {
         return Ok(void());
     };
@@ -113,7 +120,10 @@ pub fn protect_history(call: &Call) -> Result<Datum, Error> {
     if POLICY.get() == Policy::Unrestricted && session::is_superuser() {
         return Ok(call.trigger_row());
     }
-    let table = call.trigger_table().unwrap_or_default();
+    let table = call
+        .trigger_table()
+        .and_then(names::relation_name)
+        .unwrap_or_default();
     // The publisher named its migration after the first command.
     if table == "migrations" && call.is_update() && subscription::applied().is_some() {
         return Ok(call.trigger_row());
@@ -139,6 +149,10 @@ pub fn protect_history(call: &Call) -> Result<Datum, Error> {
 /// The list of what is electrified was written with SQL, as a dump does: every session reads it anew. Our own changes,
 /// which fire no triggers, say so themselves.
 pub fn list_changed(call: &Call) -> Result<Datum, Error> {
+    // Anybody may have it called for a table of theirs.
+    if !call.trigger_table().is_some_and(names::is_own_relation) {
+        return Ok(call.trigger_row());
+    }
     touched::invalidate_watch_list(crate::store::list());
     Ok(call.trigger_row())
 }

@@ -102,11 +102,8 @@ pub fn subscribe(call: &Call) -> Result<Datum, Error> {
         // What the server says of a subscription made without a connection is taken care of here.
         spi::run("SET LOCAL client_min_messages = error")
     })?;
-    for statement in publisher.texts("SELECT electric.schema_sql('postgres')")? {
-        api::working(|| spi::run(&statement))?;
-    }
-    xact::command_counter_increment();
-    copy(&publisher, &tables)?;
+    follow::run(&publisher.texts("SELECT electric.schema_sql('postgres')")?)?;
+    session::replaying(|| copy(&publisher, &tables))?;
     api::working(publication::ensure)?;
     for definition in &types {
         follow::know_type(definition)?;
@@ -118,9 +115,13 @@ pub fn subscribe(call: &Call) -> Result<Datum, Error> {
     for source in &tables {
         followed.push(follow::know_table(&source.table)?);
     }
+    // A worker whose connection broke begins after the last transaction that was applied, on disk or not, and has the
+    // publisher forget all before (`run_apply_worker` asks for the progress without `flush`). A crash of this server in
+    // the next half second would lose what was not: so what is applied is on disk first.
     api::working(|| {
         spi::run(&format!(
-            "CREATE SUBSCRIPTION {} CONNECTION {} PUBLICATION {} WITH (connect = false, slot_name = {})",
+            "CREATE SUBSCRIPTION {} CONNECTION {} PUBLICATION {} \
+             WITH (connect = false, slot_name = {}, synchronous_commit = 'local')",
             quote_ident(&name),
             quote_literal(&conninfo),
             quote_ident(&publication),
@@ -195,6 +196,7 @@ fn is_fresh() -> Result<(), Error> {
 fn published(publisher: &Publisher) -> Result<String, Error> {
     // Row security would leave rows out in silence.
     publisher.run("SET row_security = off")?;
+    publisher.run("SET lc_monetary = 'C'")?;
     let extension = publisher
         .texts("SELECT extversion FROM pg_catalog.pg_extension WHERE extname = 'electric'")?;
     if extension.is_empty() {
@@ -304,10 +306,36 @@ pub fn status() -> Result<Value, Error> {
     let Some(name) = store::subscriptions::name()? else {
         return Ok(Value::Null);
     };
-    let enabled = state(&name)?.is_some_and(|subscription| subscription.enabled);
-    let (command, _) = store::commands::last()?;
-    Ok(json!({"name": name, "enabled": enabled, "last_command": command}))
+    let (last_command, _) = store::commands::last()?;
+    let mut status = json!({
+        "name": name, "enabled": false, "running": false, "errors": 0, "last_command": last_command, "tables": {},
+    });
+    session::canonical(|| {
+        let Some(Subscription { id, enabled }) = state(&name)? else {
+            return Ok(());
+        };
+        status["enabled"] = enabled.into();
+        if let Some(text) = spi::value::<String>(PROGRESS, &[&id.to_u32().to_string()])?
+            && let Value::Object(progress) = serde_json::from_str(&text)?
+            && let Some(status) = status.as_object_mut()
+        {
+            status.extend(progress);
+        }
+        Ok::<_, Error>(())
+    })?;
+    Ok(status)
 }
+
+/// How far the subscription with that id is, as the server's own views have it.
+const PROGRESS: &str = "SELECT pg_catalog.json_build_object( \
+    'running', EXISTS (SELECT FROM pg_catalog.pg_stat_subscription AS w WHERE w.subid = $1::oid AND w.relid IS NULL AND w.pid IS NOT NULL), \
+    'errors', (SELECT s.apply_error_count + s.sync_error_count FROM pg_catalog.pg_stat_subscription_stats AS s WHERE s.subid = $1::oid), \
+    'tables', (SELECT coalesce(pg_catalog.json_object_agg(pg_catalog.format('%I.%I', n.nspname, c.relname), \
+            CASE r.srsubstate WHEN 'i' THEN 'waiting' WHEN 'r' THEN 'ready' WHEN 'd' THEN 'copying' ELSE 'catching up' END \
+            ORDER BY n.nspname, c.relname), '{}') \
+        FROM pg_catalog.pg_subscription_rel AS r JOIN electric.electrified AS e ON e.relation::oid = r.srrelid \
+        JOIN pg_catalog.pg_class AS c ON c.oid = r.srrelid JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace \
+        WHERE r.srsubid = $1::oid))::text";
 
 /// `CALL electric.unsubscribe(name text)`: ends what [`subscribe`] began.
 pub fn unsubscribe(call: &Call) -> Result<Datum, Error> {
@@ -345,14 +373,17 @@ pub fn unsubscribe(call: &Call) -> Result<Datum, Error> {
     }
     store::subscriptions::forget()?;
     watch::changed();
-    // In a copy of a subscriber the slot is the original's.
-    let own = |(_, slot): &(String, String)| *slot == subscription::slot_name();
-    if let Some((conninfo, slot)) = remote.filter(own) {
-        let dropped =
-            Publisher::connect(&conninfo).and_then(|publisher| publisher.drop_slot(&slot));
+    if let Some((conninfo, slot)) = remote {
+        let dropped = if slot == subscription::slot_name() {
+            Publisher::connect(&conninfo).and_then(|publisher| publisher.drop_slot(&slot))
+        } else {
+            Err(Error::internal(
+                "this database is a copy, and the original may use it",
+            ))
+        };
         if let Err(error) = dropped {
             warning(&format!(
-                "replication slot \"{slot}\" is left on the publisher, and keeps its log: {}. When it can be reached, there: SELECT pg_drop_replication_slot({});",
+                "replication slot \"{slot}\" is left on the publisher, and keeps its log: {}. When nobody uses it, there: SELECT pg_drop_replication_slot({});",
                 error.message,
                 quote_literal(&slot)
             ));

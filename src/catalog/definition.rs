@@ -45,7 +45,7 @@ pub fn type_identity(id: pg_sys::Oid) -> String {
     let facts = types::domain_facts(id);
     let checks: Vec<String> = types::domain_constraints(id)
         .into_iter()
-        .map(|(id, name)| format!("{} {name:?}", id.to_u32()))
+        .map(|check| format!("{} {:?}", check.id.to_u32(), check.name))
         .collect();
     format!(
         "{} {:?} {}",
@@ -88,12 +88,13 @@ fn domain(id: pg_sys::Oid, found: &mut TypeDefinition, needs: &mut Needs) -> Opt
     if facts.not_null {
         text.push_str(" NOT NULL");
     }
-    for (constraint, name) in types::domain_constraints(id) {
-        if needs.add(Uses::of(c::CONSTRAINTS, constraint, &own)) {
+    for check in types::domain_constraints(id) {
+        if check.acts || needs.add(Uses::of(c::CONSTRAINTS, check.id, &own)) {
             continue;
         }
-        let definition = deparse::constraint(constraint)?;
-        let constraint = format!("CONSTRAINT {} {definition}", names::quote_ident(&name));
+        let definition = deparse::constraint(check.id)?;
+        let name = names::quote_ident(&check.name);
+        let constraint = format!("CONSTRAINT {name} {definition}");
         if definition.ends_with(" NOT VALID") {
             found
                 .not_valid

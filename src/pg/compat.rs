@@ -346,6 +346,8 @@ pub mod catalog {
         pub const COLUMNS: u32 = 19 + KEY_SHIFT;
         /// `confkey`.
         pub const REFERENCED_COLUMNS: u32 = 20 + KEY_SHIFT;
+        /// `conbin`.
+        pub const TREE: u32 = 26 + KEY_SHIFT;
     }
 
     /// Columns of `pg_collation` that have other names in other versions, or are not in all.

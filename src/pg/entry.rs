@@ -195,7 +195,7 @@ impl Call {
     }
 
     /// The table that a trigger is on.
-    pub fn trigger_table(&self) -> Option<String> {
+    pub fn trigger_table(&self) -> Option<pg_sys::Oid> {
         // SAFETY: as above; the relation is open while its trigger runs.
         unsafe {
             let context = (*self.fcinfo).context;
@@ -203,7 +203,7 @@ impl Call {
                 return None;
             }
             let data: *mut pg_sys::TriggerData = context.cast();
-            super::names::relation_name((*(*data).tg_relation).rd_id)
+            Some((*(*data).tg_relation).rd_id)
         }
     }
 

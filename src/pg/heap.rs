@@ -322,6 +322,34 @@ pub fn update(
     Ok(())
 }
 
+/// Sets one column of the rows that match, in a catalog of the server's.
+pub fn set(
+    relation: pg_sys::Oid,
+    index: pg_sys::Oid,
+    keys: &[Key],
+    column: u32,
+    value: pg_sys::Datum,
+) {
+    change(relation, index, keys, |table, old| {
+        // SAFETY: `old` is the tuple under the scan; the arrays have a place for each column of its table.
+        unsafe {
+            let width = (*(*table).rd_att).natts as usize;
+            let (mut values, mut nulls) = (vec![value; width], vec![false; width]);
+            let mut replaced = vec![false; width];
+            replaced[column as usize - 1] = true;
+            let tuple = pg_sys::heap_modify_tuple(
+                old,
+                (*table).rd_att,
+                values.as_mut_ptr(),
+                nulls.as_mut_ptr(),
+                replaced.as_mut_ptr(),
+            );
+            pg_sys::CatalogTupleUpdate(table, &mut (*tuple).t_self, tuple);
+            pg_sys::heap_freetuple(tuple);
+        }
+    });
+}
+
 /// Removes the rows that match.
 pub fn delete(relation: pg_sys::Oid, index: pg_sys::Oid, keys: &[Key]) -> Result<(), Error> {
     intact(relation, None)?;

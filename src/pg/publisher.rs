@@ -110,26 +110,29 @@ impl Publisher {
         Ok(())
     }
 
-    /// Drops a slot, when nobody uses it any more.
+    /// Drops a slot whose user is about to end. Who still uses it after a while is another one, such as the server that
+    /// this one is a copy of.
     pub fn drop_slot(&self, slot: &str) -> Result<(), Error> {
-        self.run(&format!(
-            "DROP_REPLICATION_SLOT {} WAIT",
-            electric_schema::names::quote_ident(slot)
-        ))
+        self.drop_slot_within(slot, 400)
     }
 
     /// Drops a slot that need not exist, and whose user is about to end. Who still uses it may be waiting for this very
     /// transaction, if both are of one cluster: so this does not wait for long, and the error has the worker try again.
     pub fn drop_slot_soon(&self, slot: &str) -> Result<(), Error> {
+        match self.drop_slot_within(slot, 20) {
+            Err(error) if error.sqlstate == SqlState::of_code("42704") => Ok(()),
+            other => other,
+        }
+    }
+
+    fn drop_slot_within(&self, slot: &str, twentieths_of_a_second: usize) -> Result<(), Error> {
         let sql = format!(
             "DROP_REPLICATION_SLOT {}",
             electric_schema::names::quote_ident(slot)
         );
-        let (missing, in_use) = (SqlState::of_code("42704"), SqlState::of_code("55006"));
-        for _ in 0..20 {
+        for _ in 0..twentieths_of_a_second {
             match self.run(&sql) {
-                Err(error) if error.sqlstate == missing => return Ok(()),
-                Err(error) if error.sqlstate == in_use => {
+                Err(error) if error.sqlstate == SqlState::of_code("55006") => {
                     self.texts("SELECT pg_catalog.pg_sleep(0.05)::text")?;
                 }
                 other => return other,

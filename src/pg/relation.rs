@@ -42,6 +42,15 @@ pub fn class(relation: pg_sys::Oid) -> Option<Class> {
     )
 }
 
+/// The owner of a relation; `None` if it is gone.
+pub fn owner(relation: pg_sys::Oid) -> Option<pg_sys::Oid> {
+    cached(
+        pg_sys::SysCacheIdentifier::RELOID,
+        relation.into(),
+        |row: &CachedRow| row.oid(pg_sys::Anum_pg_class_relowner),
+    )
+}
+
 /// The table that an index belongs to; `None` if the relation is no index.
 pub fn table_of_index(index: pg_sys::Oid) -> Option<pg_sys::Oid> {
     cached(
@@ -325,6 +334,20 @@ pub fn referencing(relation: pg_sys::Oid) -> Vec<(pg_sys::Oid, String)> {
         })
         .flatten()
         .collect()
+}
+
+/// Says of a constraint of a table that its rows obey it, without a look at them.
+pub fn mark_valid(relation: pg_sys::Oid, constraint: &str) {
+    let key = Key::oid(c::constraint::RELATION, relation);
+    let ids = heap::scan(c::CONSTRAINTS, c::CONSTRAINTS_BY_RELATION, &[key], |row| {
+        (row.name(c::constraint::NAME) == constraint).then(|| row.oid(c::constraint::OID))
+    });
+    for id in ids.into_iter().flatten() {
+        let key = Key::oid(c::constraint::OID, id);
+        let (by_id, column) = (c::CONSTRAINTS_BY_ID, c::constraint::VALIDATED);
+        heap::set(c::CONSTRAINTS, by_id, &[key], column, true.into());
+    }
+    invalidate(relation);
 }
 
 /// The leaf partitions below a partitioned table, and the partitioned ones in between.

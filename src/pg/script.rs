@@ -40,6 +40,8 @@ pub enum Kind {
     OutsideTransaction,
     /// Not at all: what a rollback does not undo, and concerns no shape: PREPARE and DEALLOCATE.
     Session,
+    /// Not at all: COPY from or to the client, which has no rows for it here.
+    CopyOfClient,
 }
 
 /// The statements of a script. Raises the server's own syntax error.
@@ -100,6 +102,9 @@ unsafe fn kind(tree: *mut pg_sys::Node) -> Kind {
             | T_CreateSubscriptionStmt
             | T_DropSubscriptionStmt => Kind::OutsideTransaction,
             T_PrepareStmt | T_DeallocateStmt => Kind::Session,
+            T_CopyStmt if (*tree.cast::<pg_sys::CopyStmt>()).filename.is_null() => {
+                Kind::CopyOfClient
+            }
             _ => Kind::Ordinary,
         }
     }

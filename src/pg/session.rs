@@ -21,6 +21,13 @@ const CANONICAL: [(&CStr, &CStr); 10] = [
     (c"xmlbinary", c"base64"),
 ];
 
+/// Settings that change besides what statements mean which the publisher printed.
+const REPLAYED: [(&CStr, &CStr); 3] = [
+    (c"array_nulls", c"on"),
+    (c"transform_null_equals", c"off"),
+    (c"xmloption", c"content"),
+];
+
 /// The settings of the session as they were; put back when dropped, or by the abort of the transaction.
 struct Settings {
     nest_level: i32,
@@ -70,36 +77,67 @@ pub fn canonical<T>(body: impl FnOnce() -> T) -> T {
     body()
 }
 
-/// Another role's identity, taken for a while, with a search path on which nothing of a user's lies.
-pub struct Elevated {
+/// Runs `body` under settings by which statements and values mean what the publisher meant, whatever is set for this
+/// session or database; nothing is found on a search path.
+pub fn replaying<T>(body: impl FnOnce() -> T) -> T {
+    canonical(|| {
+        let _settings = Settings::with(&REPLAYED);
+        body()
+    })
+}
+
+/// Another role's identity, taken for a while.
+pub struct Become {
     user: pg_sys::Oid,
     context: i32,
+}
+
+impl Become {
+    fn role(role: pg_sys::Oid, flags: u32) -> Become {
+        let mut before = Become {
+            user: pg_sys::Oid::INVALID,
+            context: 0,
+        };
+        // SAFETY: remembers what is put back by Drop; an abort resets both as well.
+        unsafe {
+            pg_sys::GetUserIdAndSecContext(&mut before.user, &mut before.context);
+            pg_sys::SetUserIdAndSecContext(role, before.context | flags as i32);
+        }
+        before
+    }
+}
+
+impl Drop for Become {
+    fn drop(&mut self) {
+        // SAFETY: puts back what was read.
+        unsafe { pg_sys::SetUserIdAndSecContext(self.user, self.context) };
+    }
+}
+
+/// The identity of the extension's owner, and a search path on which nothing of a user's lies.
+pub struct Elevated {
+    _user: Become,
     _settings: Settings,
 }
 
 /// Become the owner of the extension until the guard is dropped. The caller's identity must have been checked before.
 pub fn elevate() -> Elevated {
-    let mut elevated = Elevated {
-        user: pg_sys::Oid::INVALID,
-        context: 0,
+    let extension = super::names::extension_id(c"electric");
+    Elevated {
         _settings: Settings::with(&CANONICAL[..1]),
-    };
-    // SAFETY: remembers what is put back by Drop; an abort resets both as well.
-    unsafe {
-        pg_sys::GetUserIdAndSecContext(&mut elevated.user, &mut elevated.context);
-        pg_sys::SetUserIdAndSecContext(
-            super::names::extension_owner(super::names::extension_id(c"electric")),
-            elevated.context | pg_sys::SECURITY_LOCAL_USERID_CHANGE as i32,
-        );
+        _user: Become::role(
+            super::names::extension_owner(extension),
+            pg_sys::SECURITY_LOCAL_USERID_CHANGE,
+        ),
     }
-    elevated
 }
 
-impl Drop for Elevated {
-    fn drop(&mut self) {
-        // SAFETY: puts back what `elevate` read.
-        unsafe { pg_sys::SetUserIdAndSecContext(self.user, self.context) };
-    }
+/// Become the owner of a table until the guard is dropped, as the server does for what belongs to a table: whoever
+/// touches it lends the owner's functions no rights.
+pub fn become_owner(table: pg_sys::Oid) -> Option<Become> {
+    let owner = super::relation::owner(table).filter(|owner| *owner != user())?;
+    let flags = pg_sys::SECURITY_LOCAL_USERID_CHANGE | pg_sys::SECURITY_RESTRICTED_OPERATION;
+    Some(Become::role(owner, flags))
 }
 
 /// The role that calls.

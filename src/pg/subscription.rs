@@ -74,9 +74,16 @@ pub fn stop_copying(subscription: pg_sys::Oid, table: pg_sys::Oid) -> Option<Str
     }
 }
 
-/// The name of the slot that a subscription of this database has by default on any publisher: no other has it.
+/// The name of the slot that a subscription of this database has by default on any publisher: no other has it. A
+/// physical copy of this server has another timeline once it is promoted, and so another slot.
 pub fn slot_name() -> String {
-    // SAFETY: reads variables.
-    let (cluster, database) = unsafe { (pg_sys::GetSystemIdentifier(), pg_sys::MyDatabaseId) };
-    format!("electric_{cluster}_{}", database.to_u32())
+    // SAFETY: reads variables; what writes is no standby.
+    let (cluster, database, timeline) = unsafe {
+        (
+            pg_sys::GetSystemIdentifier(),
+            pg_sys::MyDatabaseId,
+            pg_sys::GetWALInsertionTimeLine(),
+        )
+    };
+    format!("electric_{cluster}_{}_{timeline}", database.to_u32())
 }

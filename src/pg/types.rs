@@ -232,11 +232,21 @@ pub fn domain_promises(id: pg_sys::Oid) -> Option<DomainPromises> {
     })
 }
 
+/// A CHECK constraint of a domain.
+pub struct DomainCheck {
+    /// Its id.
+    pub id: pg_sys::Oid,
+    /// Its name.
+    pub name: String,
+    /// Whether it may do more than compute.
+    pub acts: bool,
+}
+
 /// The CHECK constraints of a domain, by name.
-pub fn domain_constraints(id: pg_sys::Oid) -> Vec<(pg_sys::Oid, String)> {
+pub fn domain_constraints(id: pg_sys::Oid) -> Vec<DomainCheck> {
     use super::compat::catalog as c;
     use super::heap::Key;
-    let mut found: Vec<(pg_sys::Oid, String)> = super::heap::scan(
+    let mut found: Vec<DomainCheck> = super::heap::scan(
         c::CONSTRAINTS,
         c::CONSTRAINTS_BY_RELATION,
         &[
@@ -244,14 +254,19 @@ pub fn domain_constraints(id: pg_sys::Oid) -> Vec<(pg_sys::Oid, String)> {
             Key::oid(c::constraint::DOMAIN, id),
         ],
         |row| {
-            (row.char(c::constraint::KIND) == b'c')
-                .then(|| (row.oid(c::constraint::OID), row.name(c::constraint::NAME)))
+            (row.char(c::constraint::KIND) == b'c').then(|| DomainCheck {
+                id: row.oid(c::constraint::OID),
+                name: row.name(c::constraint::NAME),
+                acts: row
+                    .datum(c::constraint::TREE)
+                    .is_some_and(super::expression::acts),
+            })
         },
     )
     .into_iter()
     .flatten()
     .collect();
-    found.sort_by(|a, b| a.1.cmp(&b.1));
+    found.sort_by(|a, b| a.name.cmp(&b.name));
     found
 }
 

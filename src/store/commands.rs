@@ -153,6 +153,11 @@ fn indexed() -> Result<Indexed, Error> {
     find(c"ddl_commands", c"ddl_commands_pkey")
 }
 
+/// The table itself.
+pub fn table() -> Result<pgrx::pg_sys::Oid, Error> {
+    Ok(indexed()?.table)
+}
+
 /// Id and hash of the newest; 0 and the empty hash before the first.
 pub fn last() -> Result<(i64, String), Error> {
     let Indexed { table, index } = indexed()?;

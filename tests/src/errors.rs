@@ -23,6 +23,18 @@ pub struct ServerError {
     pub constraint: String,
 }
 
+/// Whether the connection is gone, or the server shuts down, crashed or starts up: the client may try again.
+pub fn is_disconnect(error: &postgres::Error) -> bool {
+    use std::error::Error;
+    error.is_closed()
+        || error
+            .source()
+            .is_some_and(|source| source.is::<std::io::Error>())
+        || error
+            .code()
+            .is_some_and(|code| code.code().starts_with("57P"))
+}
+
 impl From<&DbError> for ServerError {
     fn from(error: &DbError) -> Self {
         let text = |field: Option<&str>| field.unwrap_or_default().to_owned();

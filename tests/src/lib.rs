@@ -7,6 +7,7 @@
 pub mod cluster;
 pub mod database;
 pub mod errors;
+pub mod fire;
 pub mod oracle;
 pub mod pgoutput;
 pub mod replica;

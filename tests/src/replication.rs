@@ -59,6 +59,28 @@ pub enum Received {
     Keepalive(Lsn),
 }
 
+/// The connection is gone, or the server is: it may be tried again.
+#[derive(Debug)]
+pub struct Disconnected(String);
+
+impl std::fmt::Display for Disconnected {
+    fn fmt(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        to.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Disconnected {}
+
+/// Whether the error says that the connection or the server is gone, rather than that something is wrong.
+pub fn is_disconnect(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        let of_client = cause.downcast_ref::<postgres::Error>();
+        cause.is::<Disconnected>()
+            || cause.is::<std::io::Error>()
+            || of_client.is_some_and(crate::errors::is_disconnect)
+    })
+}
+
 /// A walsender connection.
 pub struct Connection {
     socket: UnixStream,
@@ -169,7 +191,9 @@ impl Connection {
                     return Ok(Some(Received::Keepalive(lsn)));
                 }
                 (b'E', _) => return Err(server_error(&body)),
-                (b'c' | b'C', _) => bail!("the server ended the stream"),
+                (b'c' | b'C', _) => {
+                    return Err(Disconnected("the server ended the stream".to_owned()).into());
+                }
                 _ => {}
             }
         }
@@ -221,7 +245,10 @@ impl Connection {
             self.socket.set_read_timeout(Some(left))?;
             let mut chunk = [0; 65_536];
             match self.socket.read(&mut chunk) {
-                Ok(0) => bail!("the server closed the connection"),
+                Ok(0) => {
+                    let message = "the server closed the connection".to_owned();
+                    return Err(Disconnected(message).into());
+                }
                 Ok(count) => self.input.extend_from_slice(&chunk[..count]),
                 Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
@@ -257,5 +284,10 @@ fn server_error(body: &[u8]) -> anyhow::Error {
         .filter(|field| b"CMDH".contains(&field[0]))
         .map(|field| String::from_utf8_lossy(&field[1..]).into_owned())
         .collect();
-    anyhow::anyhow!("the server says: {}", text.join("; "))
+    let message = format!("the server says: {}", text.join("; "));
+    // Shutting down, crashed, starting up.
+    if text.iter().any(|field| field.starts_with("57P")) {
+        return Disconnected(message).into();
+    }
+    anyhow::anyhow!(message)
 }

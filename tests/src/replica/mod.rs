@@ -48,9 +48,8 @@ enum Kind {
     Truncate,
 }
 
-/// Tables whose earlier rows are still to be copied.
+/// A snapshot from which earlier rows are to be copied, once the stream has come to it.
 struct Pending {
-    tables: BTreeSet<String>,
     consistent_point: Lsn,
     /// Its open transaction holds the snapshot.
     snapshot: Client,
@@ -66,6 +65,8 @@ pub struct Replica<'a> {
     /// The shapes announced, by qualified name.
     shapes: BTreeMap<String, Table>,
     ledger: Ledger,
+    /// Tables whose earlier rows are still to be copied.
+    incomplete: BTreeSet<String>,
     pending: Option<Pending>,
     /// The transaction that is arriving: its id, its commit's position, its changes.
     open: Option<(u32, Lsn, Vec<Change>)>,
@@ -107,6 +108,7 @@ impl<'a> Replica<'a> {
             relations: HashMap::new(),
             shapes: BTreeMap::new(),
             ledger: Ledger::default(),
+            incomplete: BTreeSet::new(),
             pending: None,
             open: None,
             applied: slot.consistent_point,
@@ -116,11 +118,16 @@ impl<'a> Replica<'a> {
         Ok((replica, first))
     }
 
-    /// Connects again after the server went away, and goes on from where it was.
+    /// Connects again after the server went away, and goes on from where it was: from the position that the server heard
+    /// confirmed, which may be before the one that was applied.
     pub fn resume(&mut self) -> Result<()> {
         self.open = None;
+        self.pending = None;
         self.relations.clear();
         self.stream = Connection::open(self.database)?;
+        if !self.incomplete.is_empty() {
+            self.await_copy()?;
+        }
         let slot = self.slot.clone();
         self.stream.start(&slot)
     }
@@ -284,7 +291,8 @@ impl<'a> Replica<'a> {
         applied.push(transaction);
         self.applied = end_lsn;
         if !created.is_empty() {
-            self.await_copy(created)?;
+            self.incomplete.extend(created);
+            self.await_copy()?;
         }
         self.stream.confirm(self.applied)?;
         Ok(applied)
@@ -295,7 +303,7 @@ impl<'a> Replica<'a> {
         let unchecked = |change: &Change| {
             is_record(&change.relation, "ddl_commands") || matches!(change.kind, Kind::Truncate)
         };
-        let checked = !changes.iter().any(unchecked) && self.pending.is_none();
+        let checked = !changes.iter().any(unchecked) && self.incomplete.is_empty();
         self.sqlite.pragma_update(None, "foreign_keys", checked)?;
         let sqlite = self.sqlite.transaction()?;
         let mut result = Transaction {
@@ -319,11 +327,7 @@ impl<'a> Replica<'a> {
                 continue;
             }
             let name = electric_schema::names::qualified(&relation.schema, &relation.name);
-            let waits = self
-                .pending
-                .as_ref()
-                .is_some_and(|p| p.tables.contains(&name));
-            if waits || created.contains(&name) {
+            if self.incomplete.contains(&name) || created.contains(&name) {
                 continue;
             }
             let table = self.shapes.get(&name);
@@ -363,7 +367,7 @@ impl<'a> Replica<'a> {
                 columns,
             }));
         }
-        if !checked && self.pending.is_none() && created.is_empty() {
+        if !checked && self.incomplete.is_empty() && created.is_empty() {
             check_foreign_keys(&sqlite)?;
         }
         let what = result.outline();
@@ -374,15 +378,12 @@ impl<'a> Replica<'a> {
     }
 
     /// Takes a snapshot that has the rows which the new tables had before they were enabled.
-    fn await_copy(&mut self, mut tables: BTreeSet<String>) -> Result<()> {
-        if let Some(earlier) = self.pending.take() {
-            tables.extend(earlier.tables);
-        }
+    fn await_copy(&mut self) -> Result<()> {
+        self.pending = None;
         let mut connection = Connection::open(self.database)?;
         let slot = connection.create_slot(&slot_name(self.database), true)?;
         let snapshot = snapshot(self.database, &slot.snapshot)?;
         self.pending = Some(Pending {
-            tables,
             consistent_point: slot.consistent_point,
             snapshot,
         });
@@ -397,8 +398,8 @@ impl<'a> Replica<'a> {
         self.sqlite.pragma_update(None, "foreign_keys", false)?;
         let sqlite = self.sqlite.transaction()?;
         let mut result = Transaction::default();
-        for table in pending
-            .tables
+        for table in self
+            .incomplete
             .iter()
             .filter_map(|name| self.shapes.get(name))
         {
@@ -408,6 +409,7 @@ impl<'a> Replica<'a> {
         }
         check_foreign_keys(&sqlite)?;
         sqlite.commit()?;
+        self.incomplete.clear();
         Ok(Some(result))
     }
 }
