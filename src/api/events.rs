@@ -137,9 +137,12 @@ pub fn protect_history(call: &Call) -> Result<Datum, Error> {
     .table("electric", table))
 }
 
-/// The list of what is electrified was written with SQL, as a dump does: every session reads it anew. Our own changes,
-/// which fire no triggers, say so themselves.
+/// The list of what is electrified, or of frameworks, was written with SQL, as a dump does: every session reads it anew.
+/// Our own changes, which fire no triggers, say so themselves.
 pub fn list_changed(call: &Call) -> Result<Datum, Error> {
-    touched::invalidate_watch_list(crate::store::list());
+    touched::invalidate_watch_list(match call.trigger_table().as_deref() {
+        Some("frameworks") => store::frameworks::table(),
+        _ => store::list(),
+    });
     Ok(call.trigger_row())
 }
