@@ -103,7 +103,8 @@ fn parts(version: &str) -> impl Iterator<Item = Part<'_>> {
             rest = after;
             return Some(Part::Column(name));
         }
-        let end = rest[1..].find('{').map_or(rest.len(), |at| at + 1);
+        let brace = rest.char_indices().skip(1).find(|(_, c)| *c == '{');
+        let end = brace.map_or(rest.len(), |(at, _)| at);
         let (text, after) = rest.split_at(end);
         rest = after;
         Some(Part::Text(text))
