@@ -14,6 +14,7 @@ mod capture;
 mod catalog;
 mod error;
 mod follow;
+mod frameworks;
 mod history;
 mod native;
 mod permissions;
@@ -31,9 +32,14 @@ mod watch;
 
 extension_sql_file!("../sql/tables.sql", name = "tables", bootstrap);
 extension_sql_file!(
+    "../sql/frameworks.sql",
+    name = "frameworks",
+    requires = ["tables"]
+);
+extension_sql_file!(
     "../sql/functions.sql",
     name = "functions",
-    requires = ["tables"]
+    requires = ["tables", "frameworks"]
 );
 extension_sql_file!(
     "../sql/triggers.sql",
@@ -49,6 +55,7 @@ pub extern "C-unwind" fn _PG_init() {
     pg::hook::init();
     pg::access::init();
     pg::touched::init();
+    pg::written::init();
     pg::xact::init();
 }
 

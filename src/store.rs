@@ -13,6 +13,7 @@ use crate::pg::heap::{self, Key, Seen};
 use crate::pg::names;
 
 pub mod commands;
+pub mod frameworks;
 pub mod permissions;
 
 /// One of our tables and an index of it.
@@ -370,6 +371,12 @@ pub mod migrations {
     pub fn last() -> Result<Option<Migration>, Error> {
         let Indexed { table, index } = indexed()?;
         Ok(heap::last(table, index, of_row))
+    }
+
+    /// The one with that id.
+    pub fn with_id(id: i64) -> Result<Option<Migration>, Error> {
+        let Indexed { table, index } = indexed()?;
+        Ok(heap::scan(table, index, &[Key::int8(1, id)], of_row).pop())
     }
 
     /// The one with that version.

@@ -5,75 +5,169 @@ use std::cell::RefCell;
 use pgrx::pg_sys;
 
 use crate::error::{Error, SqlState};
+use crate::frameworks;
 use crate::pg::{locks, session, xact};
 use crate::store::Migration;
 use crate::store::migrations::{self as rows};
 
 /// The longest version, in bytes: versions are indexed.
 const MAX_LENGTH: usize = 1024;
+/// What is kept for a suffix, in bytes.
+const SUFFIX: usize = 24;
 
-/// A version that was set before the first command, and the subtransaction that set it.
-struct Pending {
-    version: String,
+/// What was done about versions in this transaction.
+enum What {
+    /// The user named a migration that is to come.
+    Named(String),
+    /// A migration began; `known`: with the framework that runs it.
+    Began { id: i64, xid: u64, known: bool },
+    /// A framework's row closed the migration that was open.
+    Closed,
+    /// The migration that was closed last has the name meant for one that is to come, as long as none comes; it was
+    /// called this.
+    Lent { version: String, source: String },
+    /// What the session had left unnamed got its framework.
+    Filled,
+}
+
+/// Something that was done, and the subtransaction that did it.
+struct Done {
+    what: What,
     subtransaction: pg_sys::SubTransactionId,
 }
 
+/// A migration that this session committed: its id and transaction.
+#[derive(Clone, Copy)]
+struct Left {
+    id: i64,
+    xid: u64,
+}
+
+/// A session that never meets a framework must not grow for as long as it lasts.
+const MOST_LEFT: usize = 10_000;
+
 thread_local! {
-    static PENDING: RefCell<Vec<Pending>> = const { RefCell::new(Vec::new()) };
+    /// In this transaction, in order.
+    static DONE: RefCell<Vec<Done>> = const { RefCell::new(Vec::new()) };
+    /// Migrations of earlier transactions since a framework's row last came in this session, of no known framework.
+    static LEFT: RefCell<Vec<Left>> = const { RefCell::new(Vec::new()) };
 }
 
-/// The transaction ended.
-pub fn forget() {
-    PENDING.with_borrow_mut(Vec::clear);
-}
-
-/// A subtransaction was rolled back, and with it what it set.
-pub fn subtransaction_aborted(id: pg_sys::SubTransactionId) {
-    PENDING.with_borrow_mut(|pending| pending.retain(|p| p.subtransaction < id));
-}
-
-/// A subtransaction became part of its parent.
-pub fn subtransaction_committed(id: pg_sys::SubTransactionId, parent: pg_sys::SubTransactionId) {
-    PENDING.with_borrow_mut(|pending| {
-        for p in pending.iter_mut().filter(|p| p.subtransaction == id) {
-            p.subtransaction = parent;
+/// The transaction was committed: what it left unnamed a later one may name.
+pub fn committed() {
+    let done = DONE.take();
+    if done.is_empty() {
+        return;
+    }
+    LEFT.with_borrow_mut(|left| {
+        for done in done {
+            match done.what {
+                What::Began {
+                    id,
+                    xid,
+                    known: false,
+                } if left.len() < MOST_LEFT => left.push(Left { id, xid }),
+                What::Closed | What::Filled => left.clear(),
+                _ => {}
+            }
         }
     });
 }
 
-/// The migration of this transaction, if it has one. A restored dump may hold the same transaction number: the start
-/// of the transaction tells them apart.
-fn of_this_transaction() -> Result<Option<Migration>, Error> {
-    let last = rows::last()?;
-    Ok(last.filter(|m| m.xid == xact::id_if_any() && m.created_at == xact::start()))
+/// The transaction was rolled back, or is another session's to commit.
+pub fn forget() {
+    DONE.with_borrow_mut(Vec::clear);
+}
+
+/// A subtransaction was rolled back, and with it what it did.
+pub fn subtransaction_aborted(id: pg_sys::SubTransactionId) {
+    DONE.with_borrow_mut(|done| done.retain(|d| d.subtransaction < id));
+}
+
+/// A subtransaction became part of its parent.
+pub fn subtransaction_committed(id: pg_sys::SubTransactionId, parent: pg_sys::SubTransactionId) {
+    DONE.with_borrow_mut(|done| {
+        for d in done.iter_mut().filter(|d| d.subtransaction == id) {
+            d.subtransaction = parent;
+        }
+    });
+}
+
+fn does(what: What) {
+    let subtransaction = xact::subtransaction();
+    DONE.with_borrow_mut(|done| {
+        done.push(Done {
+            what,
+            subtransaction,
+        });
+    });
+}
+
+/// The newest of what was done since the last row of a framework came, of which `of` makes something.
+fn since_row<T>(of: impl FnMut(&What) -> Option<T>) -> Option<T> {
+    DONE.with_borrow(|done| {
+        let since = done.iter().rev().map(|done| &done.what);
+        since
+            .take_while(|what| !matches!(what, What::Closed))
+            .find_map(of)
+    })
+}
+
+/// The migration of this transaction that is open: further commands belong to it.
+fn open() -> Result<Option<Migration>, Error> {
+    let id = since_row(|what| match what {
+        What::Began { id, .. } => Some(*id),
+        _ => None,
+    });
+    match id {
+        // It is the newest there is: others wait for the lock.
+        Some(id) => Ok(rows::last()?.filter(|last| last.id == id)),
+        None => Ok(None),
+    }
+}
+
+/// Whether a migration of this transaction was closed.
+fn has_closed() -> bool {
+    DONE.with_borrow(|done| done.iter().any(|d| matches!(d.what, What::Closed)))
 }
 
 /// The id of the migration that a command of this transaction belongs to; makes it with the first command.
 ///
 /// Call it under the migration lock.
 pub fn migration() -> Result<i64, Error> {
-    if let Some(migration) = of_this_transaction()? {
+    if let Some(migration) = open()? {
         return Ok(migration.id);
     }
-    let pending = PENDING.with_borrow_mut(|pending| pending.last().map(|p| p.version.clone()));
-    let (version, source) = match pending {
+    let last = rows::last()?;
+    take_back(last.as_ref())?;
+    let named = since_row(|what| match what {
+        What::Named(version) => Some(version.clone()),
+        _ => None,
+    });
+    let (version, source) = match named {
         Some(version) => {
             refuse_taken(&version, None)?;
             (version, "user")
         }
         None => (automatic()?, "auto"),
     };
+    let (framework, framework_version) = frameworks::running()?.unzip();
     let migration = Migration {
-        id: rows::last()?.map_or(1, |last| last.id + 1),
+        id: last.map_or(1, |last| last.id + 1),
         version,
         source: source.to_owned(),
-        framework: None,
-        framework_version: None,
+        framework,
+        framework_version,
         xid: xact::id(),
         created_at: xact::start(),
     };
     rows::insert(&migration)?;
     xact::command_counter_increment();
+    does(What::Began {
+        id: migration.id,
+        xid: migration.xid,
+        known: migration.framework.is_some(),
+    });
     Ok(migration.id)
 }
 
@@ -92,29 +186,124 @@ pub fn set(version: &str) -> Result<(), Error> {
             format!("a migration's version must not be longer than {MAX_LENGTH} bytes"),
         ));
     }
-    match of_this_transaction()? {
-        Some(migration) => {
-            refuse_taken(version, Some(migration.id))?;
-            locks::migrations();
-            rows::update(&Migration {
-                version: version.to_owned(),
-                source: "user".to_owned(),
-                ..migration
-            })?;
-            xact::command_counter_increment();
-        }
-        None => {
-            refuse_taken(version, None)?;
-            let subtransaction = xact::subtransaction();
-            PENDING.with_borrow_mut(|pending| {
-                pending.push(Pending {
-                    version: version.to_owned(),
-                    subtransaction,
-                });
+    if let Some(migration) = open()? {
+        refuse_taken(version, Some(migration.id))?;
+        locks::migrations();
+        return rename(migration, version, "user");
+    }
+    if has_closed()
+        && let Some(closed) = rows::last()?
+    {
+        refuse_taken(version, Some(closed.id))?;
+        if lent().is_none() {
+            does(What::Lent {
+                version: closed.version.clone(),
+                source: closed.source.clone(),
             });
         }
+        rename(closed, version, "user")?;
+    } else {
+        refuse_taken(version, None)?;
     }
+    does(What::Named(version.to_owned()));
     Ok(())
+}
+
+/// What the migration that was closed last was called before it was lent another's name.
+fn lent() -> Option<(String, String)> {
+    since_row(|what| match what {
+        What::Lent { version, source } => Some((version.clone(), source.clone())),
+        _ => None,
+    })
+}
+
+/// Another migration comes: the name that the last one was lent is for this one.
+fn take_back(last: Option<&Migration>) -> Result<(), Error> {
+    match (lent(), last) {
+        (Some((version, source)), Some(last)) => rename(last.clone(), &version, &source),
+        _ => Ok(()),
+    }
+}
+
+fn rename(migration: Migration, version: &str, source: &str) -> Result<(), Error> {
+    rows::update(&Migration {
+        version: version.to_owned(),
+        source: source.to_owned(),
+        ..migration
+    })?;
+    xact::command_counter_increment();
+    Ok(())
+}
+
+/// Whether a row of a framework would name something.
+pub fn awaits_row() -> bool {
+    let began = since_row(|what| matches!(what, What::Began { .. }).then_some(()));
+    began.is_some() || LEFT.with_borrow(|left| !left.is_empty()) && !has_filled()
+}
+
+fn has_filled() -> bool {
+    DONE.with_borrow(|done| {
+        done.iter()
+            .any(|d| matches!(d.what, What::Filled | What::Closed))
+    })
+}
+
+/// A row of a framework came: it closes the open migration and names it. Where none is open, it says which framework
+/// ran what this session left in earlier transactions, unless the migration of the row is yet to run.
+pub fn row_came(framework: &str, version: &str, runs: bool) -> Result<(), Error> {
+    if let Some(migration) = open()? {
+        let name = if migration.source == "auto" {
+            free(framework, version, migration.id)?
+        } else {
+            None
+        };
+        let source = name
+            .as_ref()
+            .map_or(migration.source, |_| framework.to_owned());
+        rows::update(&Migration {
+            version: name.unwrap_or(migration.version),
+            source,
+            framework: Some(framework.to_owned()),
+            framework_version: Some(version.to_owned()),
+            ..migration
+        })?;
+        xact::command_counter_increment();
+        does(What::Closed);
+        return Ok(());
+    }
+    if runs || has_filled() {
+        return Ok(());
+    }
+    let left = LEFT.with_borrow(Clone::clone);
+    // Versions are final; nobody else changes these rows, so there is no need to wait for those who migrate.
+    for Left { id, xid } in left {
+        let Some(migration) = rows::with_id(id)?.filter(|migration| migration.xid == xid) else {
+            continue;
+        };
+        rows::update(&Migration {
+            framework: Some(framework.to_owned()),
+            framework_version: Some(version.to_owned()),
+            ..migration
+        })?;
+    }
+    xact::command_counter_increment();
+    does(What::Filled);
+    Ok(())
+}
+
+/// The version that a framework's gives: itself, or one with the framework in front of it where that is taken. `None`
+/// where it is too long to be one.
+fn free(framework: &str, version: &str, own: i64) -> Result<Option<String>, Error> {
+    let is_free =
+        |version: &str| Ok(rows::with_version(version)?.is_none_or(|other| other.id == own));
+    let base = format!("{framework}:{version}");
+    if base.len() + SUFFIX > MAX_LENGTH {
+        return Ok(None);
+    }
+    if is_free(version)? {
+        return Ok(Some(version.to_owned()));
+    }
+    unless_taken(base, is_free).map(Some)
 }
 
 fn refuse_taken(version: &str, own: Option<i64>) -> Result<(), Error> {
@@ -133,10 +322,18 @@ fn refuse_taken(version: &str, own: Option<i64>) -> Result<(), Error> {
 
 /// The start of the transaction in UTC as `YYYYMMDDHHMISSmmm`, with a suffix if that is taken.
 fn automatic() -> Result<String, Error> {
-    let base = timestamp(xact::start());
+    let is_free = |version: &str| Ok(rows::with_version(version)?.is_none());
+    unless_taken(timestamp(xact::start()), is_free)
+}
+
+/// The version, with a suffix if it is taken.
+fn unless_taken(
+    base: String,
+    is_free: impl Fn(&str) -> Result<bool, Error>,
+) -> Result<String, Error> {
     let mut version = base.clone();
     let mut suffix = 2;
-    while rows::with_version(&version)?.is_some() {
+    while !is_free(&version)? {
         version = format!("{base}_{suffix}");
         suffix += 1;
     }

@@ -146,13 +146,21 @@ pub fn protect_history(call: &Call) -> Result<Datum, Error> {
     .table("electric", table))
 }
 
-/// The list of what is electrified was written with SQL, as a dump does: every session reads it anew. Our own changes,
-/// which fire no triggers, say so themselves.
+/// The list of what is electrified, or of frameworks, was written with SQL, as a dump does: every session reads it anew.
+/// Our own changes, which fire no triggers, say so themselves.
 pub fn list_changed(call: &Call) -> Result<Datum, Error> {
     // Anybody may have it called for a table of theirs.
-    if !call.trigger_table().is_some_and(names::is_own_relation) {
+    let Some(table) = call
+        .trigger_table()
+        .filter(|table| names::is_own_relation(*table))
+    else {
         return Ok(call.trigger_row());
-    }
-    touched::invalidate_watch_list(crate::store::list());
+    };
+    let frameworks = store::frameworks::table();
+    touched::invalidate_watch_list(if table == frameworks {
+        frameworks
+    } else {
+        store::list()
+    });
     Ok(call.trigger_row())
 }

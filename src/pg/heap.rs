@@ -83,6 +83,12 @@ impl Row {
         Row { tuple, descriptor }
     }
 
+    /// The transaction or subtransaction that wrote it.
+    pub fn xmin(&self) -> pg_sys::TransactionId {
+        // SAFETY: the tuple has a header.
+        unsafe { pg_sys::HeapTupleHeaderGetXmin((*self.tuple).t_data) }
+    }
+
     /// The datum of that column; `None` for NULL.
     pub fn datum(&self, column: u32) -> Option<pg_sys::Datum> {
         let mut null = false;

@@ -24,9 +24,8 @@ unsafe extern "C-unwind" fn at_end(event: pg_sys::XactEvent::Type, _arg: *mut c_
             crate::api::forget();
             crate::watch::forget();
         }
-        XACT_EVENT_COMMIT | XACT_EVENT_PREPARE => {
-            crate::version::forget();
-        }
+        XACT_EVENT_COMMIT => crate::version::committed(),
+        XACT_EVENT_PREPARE => crate::version::forget(),
         _ => {}
     }
 }
@@ -55,12 +54,6 @@ unsafe extern "C-unwind" fn at_subtransaction_end(
 pub fn id() -> u64 {
     // SAFETY: inside a transaction that writes.
     unsafe { pg_sys::GetTopFullTransactionId().value }
-}
-
-/// The transaction's id, with its epoch; 0 if it has none yet.
-pub fn id_if_any() -> u64 {
-    // SAFETY: reads a variable.
-    unsafe { pg_sys::GetTopFullTransactionIdIfAny().value }
 }
 
 /// The current subtransaction.

@@ -12,6 +12,7 @@ pub mod diagram;
 pub mod dialect;
 pub mod diff;
 pub mod expression;
+pub mod framework;
 pub mod hash;
 pub mod identity;
 pub mod model;

@@ -1,0 +1,5 @@
+-- migrate:up
+CREATE TABLE items (id uuid PRIMARY KEY, value text);
+SELECT electric.enable('items');
+
+-- migrate:down

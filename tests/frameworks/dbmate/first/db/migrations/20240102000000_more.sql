@@ -1,0 +1,5 @@
+-- migrate:up
+ALTER TABLE items ADD COLUMN extra text;
+CREATE INDEX items_value_idx ON items (value);
+
+-- migrate:down

@@ -1,0 +1,4 @@
+-- migrate:up
+ALTER TABLE items DROP COLUMN value;
+
+-- migrate:down

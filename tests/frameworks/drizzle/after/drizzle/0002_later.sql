@@ -1,0 +1,1 @@
+ALTER TABLE "items" ADD COLUMN "later" integer DEFAULT 7;

@@ -1,0 +1,3 @@
+exports.up = async (db) => {
+  await db.schema.alterTable("items").dropColumn("value").execute();
+};

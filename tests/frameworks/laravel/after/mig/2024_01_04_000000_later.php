@@ -1,0 +1,13 @@
+<?php
+use Illuminate\Database\Migrations\Migration;
+use Illuminate\Database\Schema\Blueprint;
+use Illuminate\Support\Facades\{DB, Schema};
+
+return new class extends Migration {
+    public function up()
+    {
+        Schema::table("items", function (Blueprint $table) {
+            $table->integer("later")->default(7)->nullable();
+        });
+    }
+};

@@ -1,0 +1,2 @@
+exports.up = (pgm) => { pgm.dropColumns("items", "value"); };
+exports.down = false;

@@ -1,0 +1,22 @@
+from piccolo.apps.migrations.auto.migration_manager import MigrationManager
+from piccolo.columns import UUID, Integer, Text
+from piccolo.table import Table
+
+ID = "2024-01-01T00:00:00:000000"
+VERSION = "1.38.0"
+DESCRIPTION = ""
+
+
+class Raw(Table):
+    pass
+
+
+async def forwards():
+    manager = MigrationManager(migration_id=ID, app_name="app", description=DESCRIPTION)
+
+    async def run():
+        await Raw.raw("CREATE TABLE items (id uuid PRIMARY KEY, value text)")
+        await Raw.raw("SELECT electric.enable('items')")
+
+    manager.add_raw(run)
+    return manager

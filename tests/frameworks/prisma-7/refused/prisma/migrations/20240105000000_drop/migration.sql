@@ -1,0 +1,2 @@
+-- AlterTable
+ALTER TABLE "items" DROP COLUMN "value";

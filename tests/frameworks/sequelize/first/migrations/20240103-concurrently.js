@@ -1,0 +1,6 @@
+module.exports = {
+  async up(queryInterface) {
+    await queryInterface.addIndex("items", { fields: ["extra"], name: "items_extra_idx", concurrently: true });
+  },
+  async down() {},
+};

@@ -1,0 +1,4 @@
+module.exports = {
+  async up(queryInterface) { await queryInterface.removeColumn("items", "value"); },
+  async down() {},
+};

@@ -1,0 +1,3 @@
+BEGIN;
+ALTER TABLE items ADD COLUMN later int DEFAULT 7;
+COMMIT;

@@ -1,0 +1,4 @@
+BEGIN;
+CREATE TABLE items (id uuid PRIMARY KEY, value text);
+SELECT electric.enable('items');
+COMMIT;

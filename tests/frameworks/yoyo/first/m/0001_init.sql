@@ -1,0 +1,3 @@
+-- depends:
+CREATE TABLE items (id uuid PRIMARY KEY, value text);
+SELECT electric.enable('items');

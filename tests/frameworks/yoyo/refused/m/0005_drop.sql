@@ -1,0 +1,2 @@
+-- depends: 0004_later
+ALTER TABLE items DROP COLUMN value;

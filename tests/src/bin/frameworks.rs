@@ -1,0 +1,294 @@
+//! Runs migration frameworks against real servers and compares the history that comes of it with what is expected.
+//!
+//! `frameworks --tools DIRECTORY [NAME…]`; `cargo xtask frameworks` installs the tools there and calls this. Each folder
+//! of `tests/frameworks` with a file `run` is a framework. Three times its migrations are laid into a directory, those
+//! of `first`, then those of `after`, then those of `refused`, and `run` applies what is new. Between the first two, psql
+//! migrates too. On a server that has not preloaded the library and on one that has, the history must be the one in the
+//! file `history`; `ELECTRIC_BLESS=1` writes it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use electric_tests::cluster::Cluster;
+use electric_tests::database::{Database, commands, migrations};
+use electric_tests::replica::ledger;
+
+/// What a person runs in between.
+const IN_BETWEEN: &str = "ALTER TABLE items ADD COLUMN by_psql text";
+/// What the migration of `refused` is refused with.
+const REFUSAL: [(&str, &str); 3] = [
+    (
+        "message",
+        "cannot drop column \"value\" of electrified table \"public.items\"",
+    ),
+    ("detail", "Replicas that are behind still use it"),
+    ("hint", "Stop using the column and leave it."),
+];
+
+struct Framework {
+    name: String,
+    directory: PathBuf,
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<bool> {
+    let mut arguments = std::env::args().skip(1);
+    let (mut tools, mut names) = (None, Vec::new());
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--tools" => tools = arguments.next(),
+            _ => names.push(argument),
+        }
+    }
+    let tools = PathBuf::from(tools.context("--tools says where the frameworks are installed")?);
+    let tools = tools.canonicalize().context("--tools is no directory")?;
+    let all = Framework::all()?;
+    for name in &names {
+        ensure!(
+            all.iter().any(|framework| framework.name == *name),
+            "there is no framework \"{name}\" in tests/frameworks"
+        );
+    }
+    let clusters = [false, true].map(|preload| Cluster::builder().preload(preload).start());
+    let [plain, preloaded] = clusters;
+    let (plain, preloaded) = (plain?, preloaded?);
+    println!(
+        "{:<18} {:<28} {:>6}  result",
+        "framework", "version", "time"
+    );
+    let mut good = true;
+    for framework in all {
+        if !names.is_empty() && !names.contains(&framework.name) {
+            continue;
+        }
+        let start = Instant::now();
+        let version = framework.version(&tools).unwrap_or_default();
+        let result = framework.check(&plain, &preloaded, &tools);
+        let time = seconds(start.elapsed());
+        let shown = match &result {
+            Ok(summary) => format!("ok      {summary}"),
+            Err(error) => format!("FAILED  {error:#}"),
+        };
+        println!("{:<18} {version:<28} {time:>6}  {shown}", framework.name);
+        good &= result.is_ok();
+    }
+    Ok(good)
+}
+
+fn seconds(time: Duration) -> String {
+    format!("{:.1} s", time.as_secs_f32())
+}
+
+impl Framework {
+    fn all() -> Result<Vec<Framework>> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("frameworks");
+        let mut found = Vec::new();
+        for entry in fs::read_dir(&root).with_context(|| format!("{}", root.display()))? {
+            let directory = entry?.path();
+            let name = directory.file_name().unwrap_or_default();
+            if directory.join("run").is_file() {
+                found.push(Framework {
+                    name: name.to_string_lossy().into_owned(),
+                    directory,
+                });
+            }
+        }
+        found.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(found)
+    }
+
+    fn command(&self, tools: &Path) -> Command {
+        let mut command = Command::new("sh");
+        command.arg("-eu").arg(self.directory.join("run"));
+        command.stdin(Stdio::null());
+        command.env("TOOLS", tools).env("HERE", &self.directory);
+        let mut path = vec![
+            tools.join("python/bin"),
+            tools.join("node/node_modules/.bin"),
+        ];
+        let before = std::env::var_os("PATH").unwrap_or_default();
+        path.extend(std::env::split_paths(&before));
+        if let Ok(path) = std::env::join_paths(path) {
+            command.env("PATH", path);
+        }
+        command
+    }
+
+    fn version(&self, tools: &Path) -> Result<String> {
+        let output = self.command(tools).arg("version").output()?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        Ok(text.split_whitespace().collect::<Vec<_>>().join(" "))
+    }
+
+    /// Runs it on both servers; gives which parts of a refusal it shows its user.
+    fn check(&self, plain: &Cluster, preloaded: &Cluster, tools: &Path) -> Result<String> {
+        let (history, hash, shown) = self.migrate(&plain.database(), tools)?;
+        let expected = self.directory.join("history");
+        if std::env::var_os("ELECTRIC_BLESS").is_some() {
+            fs::write(&expected, &history)?;
+        }
+        let expected = fs::read_to_string(&expected).context("no file \"history\"")?;
+        if history != expected {
+            bail!(
+                "another history than expected:\n{}",
+                difference(&expected, &history)
+            );
+        }
+        let (again, hash_again, _) = self
+            .migrate(&preloaded.database(), tools)
+            .context("with the library preloaded")?;
+        if again != history {
+            bail!(
+                "another history where the library is preloaded:\n{}",
+                difference(&history, &again)
+            );
+        }
+        ensure!(
+            hash == hash_again,
+            "the chain of hashes is another one in a second database"
+        );
+        Ok(shown)
+    }
+
+    fn migrate(&self, database: &Database<'_>, tools: &Path) -> Result<(String, String, String)> {
+        let place = tempfile::Builder::new()
+            .prefix("electric-framework-")
+            .tempdir()?;
+        let apply = |stage: &str| -> Result<(bool, String)> {
+            overlay(&self.directory.join(stage), place.path())?;
+            let cluster = database.cluster();
+            let port = cluster.port().to_string();
+            let url = format!(
+                "postgresql://postgres:x@127.0.0.1:{port}/{}",
+                database.name()
+            );
+            let mut command = self.command(tools);
+            command.arg(stage).current_dir(place.path());
+            command.env("DATABASE_URL", url);
+            command.env("PGHOST", "127.0.0.1").env("PGPORT", &port);
+            command.env("PGUSER", "postgres").env("PGPASSWORD", "x");
+            command
+                .env("PGDATABASE", database.name())
+                .env("PGSSLMODE", "disable");
+            let output = command.output()?;
+            let mut said = String::from_utf8_lossy(&output.stdout).into_owned();
+            said.push_str(&String::from_utf8_lossy(&output.stderr));
+            Ok((output.status.success(), said))
+        };
+        for stage in ["first", "after"] {
+            let (succeeded, said) = apply(stage)?;
+            ensure!(succeeded, "the migrations of \"{stage}\" failed:\n{said}");
+            if stage == "first" {
+                let psql =
+                    database
+                        .cluster()
+                        .psql(database.name(), "postgres", &["-c", IN_BETWEEN])?;
+                ensure!(psql.status.success(), "psql: {psql:?}");
+            }
+        }
+        let before = database.trace();
+        let (succeeded, said) = apply("refused")?;
+        let one_line = said
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ")
+            .replace("\\\"", "\"");
+        let shows: Vec<_> = REFUSAL
+            .iter()
+            .filter(|(_, text)| one_line.contains(text))
+            .map(|(part, _)| *part)
+            .collect();
+        ensure!(
+            before == database.trace(),
+            "the refused migration left something behind"
+        );
+        let shown = format!("shows of a refusal: {}", shows.join(", "));
+        let status = if succeeded { "success" } else { "failure" };
+        if !shows.contains(&"message") {
+            bail!("it does not show its user the refusal:\n{said}");
+        }
+        let mut history = history(database)?;
+        history.push_str(&format!("\nrefused: {status}; {shown}\n"));
+        let hash = database
+            .commands()
+            .last()
+            .map_or_else(String::new, |c| c.hash.clone());
+        Ok((history, hash, shown))
+    }
+}
+
+/// Copies what is in a directory over what is in another.
+fn overlay(from: &Path, to: &Path) -> Result<()> {
+    for entry in fs::read_dir(from).with_context(|| format!("{}", from.display()))? {
+        let path = entry?.path();
+        let target = to.join(path.file_name().unwrap_or_default());
+        if path.is_dir() {
+            fs::create_dir_all(&target)?;
+            overlay(&path, &target)?;
+        } else {
+            fs::copy(&path, &target)?;
+        }
+    }
+    Ok(())
+}
+
+/// The history, without what differs from run to run.
+fn history(database: &Database<'_>) -> Result<String> {
+    let mut client = database.client();
+    let (migrations, commands) = (migrations(&mut client), commands(&mut client));
+    let rows: Vec<_> = migrations
+        .iter()
+        .map(|m| (m.id, m.version.clone()))
+        .collect();
+    ledger::verify(&rows, &commands).map_err(|error| anyhow::anyhow!("{error:?}"))?;
+    let mut text = String::new();
+    for migration in &migrations {
+        let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+        let version = if migration.source == "auto" {
+            "(auto)"
+        } else {
+            &migration.version
+        };
+        text.push_str(&format!(
+            "{} version {version} source {} framework {} framework_version {}\n",
+            migration.id,
+            migration.source,
+            or_none(&migration.framework),
+            or_none(&migration.framework_version)
+        ));
+        for command in commands.iter().filter(|c| c.migration_id == migration.id) {
+            let query = command.query.replace('\n', "\\n").replace('\t', "\\t");
+            text.push_str(&format!(
+                "    {} {}: {query}\n",
+                command.command, command.relation
+            ));
+        }
+    }
+    Ok(text)
+}
+
+/// Lines that only one of them has.
+fn difference(expected: &str, found: &str) -> String {
+    let only = |one: &str, other: &str, sign: char| {
+        let lines = one
+            .lines()
+            .filter(|line| !other.lines().any(|o| o == *line));
+        lines
+            .map(|line| format!("{sign} {line}\n"))
+            .collect::<String>()
+    };
+    only(expected, found, '-') + &only(found, expected, '+')
+}
