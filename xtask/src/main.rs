@@ -4,6 +4,7 @@
 
 mod core_regress;
 mod demo;
+mod frameworks;
 mod host;
 mod pgrx;
 mod postgres;
@@ -38,6 +39,7 @@ enum Job {
     Test(test::Options),
     Demo(demo::Options),
     CoreRegress(core_regress::Options),
+    Frameworks(frameworks::Options),
 }
 
 fn main() -> ExitCode {
@@ -56,5 +58,6 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
         Job::Test(options) => test::run(&options),
         Job::Demo(options) => demo::run(&options),
         Job::CoreRegress(options) => core_regress::run(&options),
+        Job::Frameworks(options) => frameworks::run(&options),
     }
 }

@@ -1,6 +1,7 @@
 //! `cargo xtask test`: every check, in order, with a table at the end.
 
 use crate::core_regress::{self, Verdict};
+use crate::frameworks::{self, Framework};
 use crate::host::{Host, SERVER_USER};
 use crate::pgrx;
 use crate::postgres::{self, Server, parse_version};
@@ -47,6 +48,8 @@ enum Kind {
     Pgrx,
     /// Tests against real servers, for each version; installs the extension first
     E2e,
+    /// Migration frameworks, those in Python: `cargo xtask frameworks --fast`; installs the extension first
+    Frameworks,
     /// PostgreSQL's own regression suite with and without the extension: `cargo xtask core-regress`
     Core,
 }
@@ -61,6 +64,7 @@ enum Step {
     Pgrx(u16),
     Install(u16),
     E2e(u16),
+    Frameworks(u16),
     Core(u16),
 }
 
@@ -74,6 +78,7 @@ impl Step {
             Self::Pgrx(version) => format!("tests inside PostgreSQL {version}"),
             Self::Install(version) => format!("installation into PostgreSQL {version}"),
             Self::E2e(version) => format!("end-to-end tests, PostgreSQL {version}"),
+            Self::Frameworks(version) => format!("migration frameworks, PostgreSQL {version}"),
             Self::Core(version) => format!("PostgreSQL {version}'s own regression suite"),
         }
     }
@@ -83,7 +88,9 @@ impl Step {
         match (self, other) {
             // With two servers the tests replicate from one to the other.
             (Self::Install(_), Self::E2e(_)) => true,
-            (Self::Install(installed), Self::Core(tested)) => installed == tested,
+            (Self::Install(installed), Self::Core(tested) | Self::Frameworks(tested)) => {
+                installed == tested
+            }
             _ => false,
         }
     }
@@ -98,6 +105,11 @@ fn plan(versions: &[u16], only: &[Kind]) -> Vec<Step> {
     };
     let each = |step: fn(u16) -> Step| versions.iter().copied().map(step);
     let mut steps = Vec::new();
+    let install = |steps: &mut Vec<Step>, version| {
+        if !steps.contains(&Step::Install(version)) {
+            steps.push(Step::Install(version));
+        }
+    };
     for kind in kinds {
         match kind {
             Kind::Fmt => steps.push(Step::Fmt),
@@ -105,15 +117,19 @@ fn plan(versions: &[u16], only: &[Kind]) -> Vec<Step> {
             Kind::Unit => steps.push(Step::Unit),
             Kind::Pgrx => steps.extend(each(Step::Pgrx)),
             Kind::E2e => steps.extend(each(Step::Install).chain(each(Step::E2e))),
+            Kind::Frameworks => {
+                if let Some(&version) = versions.first() {
+                    install(&mut steps, version);
+                    steps.push(Step::Frameworks(version));
+                }
+            }
             Kind::Core => {
                 for version in versions
                     .iter()
                     .copied()
                     .filter(|it| *it == core_regress::VERSION)
                 {
-                    if !steps.contains(&Step::Install(version)) {
-                        steps.push(Step::Install(version));
-                    }
+                    install(&mut steps, version);
                     steps.push(Step::Core(version));
                 }
             }
@@ -134,18 +150,29 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         );
     }
     let begin = Instant::now();
+    let frameworks = if steps.iter().any(|step| matches!(step, Step::Frameworks(_))) {
+        frameworks::fast(&host)?
+    } else {
+        Vec::new()
+    };
     let servers = if steps
         .iter()
         .all(|step| matches!(step, Step::Fmt | Step::Unit))
     {
         Vec::new()
     } else {
-        let mut progress = Progress::new(setup::steps(&host, &versions), host.log("setup"))?;
-        setup::prepare(&mut host, &versions, &mut progress)?
+        let total = setup::steps(&host, &versions) + usize::from(!frameworks.is_empty());
+        let mut progress = Progress::new(total, host.log("setup"))?;
+        let servers = setup::prepare(&mut host, &versions, &mut progress)?;
+        if !frameworks.is_empty() {
+            frameworks::prepare(&mut host, &frameworks, &mut progress)?;
+        }
+        servers
     };
     let bench = Bench {
         host: &host,
         servers: &servers,
+        frameworks: &frameworks,
         options,
     };
     let mut lines = vec![];
@@ -208,6 +235,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
 struct Bench<'a> {
     host: &'a Host,
     servers: &'a [Server],
+    frameworks: &'a [Framework],
     options: &'a Options,
 }
 
@@ -256,6 +284,7 @@ impl Bench<'_> {
             Step::Pgrx(version) => self.inside(self.server(version)?),
             Step::Install(version) => finish(&mut pgrx::install(self.server(version)?, self.host)),
             Step::E2e(version) => self.against(self.server(version)?),
+            Step::Frameworks(version) => return self.frameworks(self.server(version)?),
             Step::Core(version) => return self.core(self.server(version)?),
         };
         done.map(|()| Outcome::Passed)
@@ -305,6 +334,20 @@ impl Bench<'_> {
             command.env("ELECTRIC_OTHER_PG_CONFIG", &other.pg_config);
         }
         finish(command.args(&self.options.filter))
+    }
+
+    /// Migration frameworks, each as its users run it.
+    fn frameworks(&self, server: &Server) -> Result<Outcome> {
+        if self.options.filter.is_some() {
+            return Ok(Outcome::Skipped(
+                "they run as a whole; only some tests were asked for".into(),
+            ));
+        }
+        if frameworks::runs(self.host, server, self.frameworks)? {
+            Ok(Outcome::Passed)
+        } else {
+            bail!("a framework gave another result; see above")
+        }
     }
 
     /// PostgreSQL's own suite, where its source can be had.
