@@ -441,6 +441,7 @@ mod tests {
                 Install(16),
                 E2e(15),
                 E2e(16),
+                Frameworks(15),
                 Core(15)
             ]
         );
