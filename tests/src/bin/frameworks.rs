@@ -147,6 +147,15 @@ impl Framework {
                 difference(&expected, &history)
             );
         }
+        let page = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../docs/frameworks")
+            .join(format!("{}.md", self.name));
+        let text = fs::read_to_string(&page).with_context(|| format!("{}", page.display()))?;
+        ensure!(
+            text.contains(history.trim_end()),
+            "{} has another history",
+            page.display()
+        );
         let (again, hash_again, _) = self
             .migrate(&preloaded.database(), tools)
             .context("with the library preloaded")?;
