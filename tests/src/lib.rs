@@ -9,6 +9,7 @@ pub mod database;
 pub mod errors;
 pub mod oracle;
 pub mod pgoutput;
+pub mod proxy;
 pub mod replica;
 pub mod replication;
 pub mod schemas;

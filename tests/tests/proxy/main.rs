@@ -1,0 +1,4 @@
+//! The migrations proxy before real servers.
+
+mod extended;
+mod simple;
