@@ -19,6 +19,7 @@ mod native;
 mod permissions;
 mod pg;
 mod precheck;
+mod proxy;
 mod publication;
 mod settings;
 mod store;
@@ -50,6 +51,7 @@ pub extern "C-unwind" fn _PG_init() {
     pg::access::init();
     pg::touched::init();
     pg::xact::init();
+    pg::worker::init();
 }
 
 /// What `cargo pgrx test` asks of the crate.

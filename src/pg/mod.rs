@@ -25,4 +25,5 @@ pub mod subtransaction;
 pub mod touched;
 pub mod tree;
 pub mod types;
+pub mod worker;
 pub mod xact;

@@ -3,6 +3,7 @@
 //!
 //! * [`Session`] is the protocol, without input and output.
 //! * [`Proxy`] listens, connects, authenticates and carries bytes.
+//! * [`run_supervised`] is a proxy that another process tells what to do.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
@@ -16,6 +17,7 @@ mod server;
 mod session;
 mod startup;
 mod stream;
+mod supervised;
 mod text;
 mod tls;
 
@@ -25,6 +27,7 @@ use std::path::Path;
 
 pub use server::{Config, Proxy, Upstream};
 pub use session::Session;
+pub use supervised::{Order, State, run_supervised};
 pub use tls::Verify;
 
 /// Why the proxy cannot do what it was told.

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use tokio_rustls::rustls::client::danger::{
     HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
 };
@@ -31,7 +32,7 @@ pub fn acceptor(certificate: &Path, key: &Path) -> Result<TlsAcceptor, Error> {
 }
 
 /// How a server's certificate is checked.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Verify {
     /// Not at all, as libpq does with `sslmode=require`.
     Nothing,
