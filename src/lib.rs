@@ -20,6 +20,7 @@ mod native;
 mod permissions;
 mod pg;
 mod precheck;
+mod proxy;
 mod publication;
 mod settings;
 mod store;
@@ -57,6 +58,7 @@ pub extern "C-unwind" fn _PG_init() {
     pg::touched::init();
     pg::written::init();
     pg::xact::init();
+    pg::worker::init();
 }
 
 /// What `cargo pgrx test` asks of the crate.

@@ -43,6 +43,59 @@ pub static REPLICA_IDENTITY: GucSetting<ReplicaIdentity> =
 /// Empty. Reserved for conditions of grants, which see it as AUTH.user_id.
 pub static USER_ID: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
 
+/// 0: no proxy.
+pub static PROXY_PORT: GucSetting<i32> = GucSetting::<i32>::new(0);
+
+/// `localhost`, because what is not reached needs no defence.
+pub static PROXY_LISTEN_ADDRESSES: GucSetting<Option<CString>> =
+    GucSetting::<Option<CString>>::new(Some(c"localhost"));
+
+/// Empty: where the server asks for no password the proxy lets nobody in.
+pub static PROXY_PASSWORD: GucSetting<Option<CString>> =
+    GucSetting::<Option<CString>>::new(Some(c""));
+
+/// 0: as many as the server takes.
+pub static PROXY_MAX_CONNECTIONS: GucSetting<i32> = GucSetting::<i32>::new(0);
+
+fn init_proxy() {
+    GucRegistry::define_int_guc(
+        c"electric.proxy_port",
+        c"The port of the migrations proxy.",
+        c"0: there is none. It needs the library in shared_preload_libraries.",
+        &PROXY_PORT,
+        0,
+        65535,
+        GucContext::Sighup,
+        GucFlags::default(),
+    );
+    GucRegistry::define_string_guc(
+        c"electric.proxy_listen_addresses",
+        c"Where the migrations proxy listens.",
+        c"Names and addresses, separated by commas; * is all.",
+        &PROXY_LISTEN_ADDRESSES,
+        GucContext::Sighup,
+        GucFlags::default(),
+    );
+    GucRegistry::define_string_guc(
+        c"electric.proxy_password",
+        c"What the migrations proxy asks for where the server asks for nothing.",
+        c"Without it connections that the server would trust are refused. The environment variable PG_PROXY_PASSWORD stands in for it.",
+        &PROXY_PASSWORD,
+        GucContext::Sighup,
+        GucFlags::SUPERUSER_ONLY | GucFlags::NO_SHOW_ALL,
+    );
+    GucRegistry::define_int_guc(
+        c"electric.proxy_max_connections",
+        c"Sessions that the migrations proxy takes at a time.",
+        c"0: as many as max_connections.",
+        &PROXY_MAX_CONNECTIONS,
+        0,
+        262_143,
+        GucContext::Sighup,
+        GucFlags::default(),
+    );
+}
+
 /// Registers the settings. A name that begins with `electric.` and is none of them is an error from here on.
 pub fn init() {
     crate::pg::session::define_policy(
@@ -76,6 +129,7 @@ pub fn init() {
         GucContext::Userset,
         GucFlags::default(),
     );
+    init_proxy();
     crate::pg::session::reserve_settings(c"electric");
 }
 

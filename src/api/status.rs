@@ -22,7 +22,7 @@ pub fn status(_call: &Call) -> Result<Datum, Error> {
         "publication": settings::publication(),
         "policy": POLICY.get().word(),
         "replica_identity": REPLICA_IDENTITY.get().word(),
-        "proxy": null,
+        "proxy": crate::proxy::status(),
         "subscriber": super::subscribe::status()?,
     });
     Ok(heap::jsonb(&status.to_string()))

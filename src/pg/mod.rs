@@ -25,5 +25,6 @@ pub mod subtransaction;
 pub mod touched;
 pub mod tree;
 pub mod types;
+pub mod worker;
 pub mod written;
 pub mod xact;

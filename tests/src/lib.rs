@@ -10,6 +10,7 @@ pub mod errors;
 pub mod fire;
 pub mod oracle;
 pub mod pgoutput;
+pub mod proxy;
 pub mod replica;
 pub mod replication;
 pub mod schemas;

@@ -70,8 +70,8 @@ pub fn find(text: &str) -> Vec<Found> {
     if any { found } else { vec![] }
 }
 
-/// Is the word `electric` in these bytes, in whatever case? (Horspool's search.)
-fn mentions(text: &[u8]) -> bool {
+/// Is the word `electric` in these bytes, in whatever case? (Horspool's search.) Without it there is no DDLX in them.
+pub fn mentions(text: &[u8]) -> bool {
     const WORD: &[u8] = b"electric";
     const LAST: usize = WORD.len() - 1;
     let mut at = LAST;

@@ -34,5 +34,5 @@ pub use ast::{
     Tables,
 };
 pub use error::{Notice, SyntaxError};
-pub use finder::{Found, FoundKind, find};
+pub use finder::{Found, FoundKind, find, mentions};
 pub use parser::{Located, parse};
