@@ -15,7 +15,7 @@ use postgres_protocol::message::frontend;
 use crate::cluster::Cluster;
 
 /// What the proxies of the tests ask for, where the server trusts everybody.
-pub const PASSWORD: &str = "of the proxy";
+pub const PASSWORD: &str = "of-the-proxy";
 
 /// The program `electric`, built once.
 pub fn program() -> PathBuf {
@@ -26,9 +26,12 @@ pub fn program() -> PathBuf {
             cargo.args(["build", "--quiet", "--package", "electric_cli"]);
             let status = cargo.status().expect("cargo can be run");
             assert!(status.success(), "the program electric cannot be built");
-            let test = std::env::current_exe().expect("the test knows where it is");
-            // …/debug/deps/test
-            let directory = test.ancestors().nth(2).expect("tests are two levels deep");
+            let own = std::env::current_exe().expect("a program knows where it is");
+            let mut directory = own.parent().expect("programs are in directories");
+            // Tests are below the other programs.
+            if directory.ends_with("deps") {
+                directory = directory.parent().unwrap_or(directory);
+            }
             directory.join("electric")
         })
         .clone()

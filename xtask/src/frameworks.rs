@@ -39,6 +39,10 @@ pub struct Options {
     #[arg(long)]
     list: bool,
 
+    /// Through the migrations proxy, with DDLX in the migrations
+    #[arg(long)]
+    proxy: bool,
+
     /// Use the extension that is installed, without building it
     #[arg(long)]
     installed: bool,
@@ -84,7 +88,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     }
     prepare(&mut host, &chosen, &mut progress)?;
     println!();
-    Ok(if runs(&host, server, &chosen)? {
+    Ok(if runs(&host, server, &chosen, options.proxy)? {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
@@ -98,7 +102,12 @@ pub fn fast(host: &Host) -> Result<Vec<Framework>> {
 }
 
 /// Runs them against a server with the extension that is installed; whether all went well.
-pub fn runs(host: &Host, server: &Server, frameworks: &[Framework]) -> Result<bool> {
+pub fn runs(
+    host: &Host,
+    server: &Server,
+    frameworks: &[Framework],
+    through_proxy: bool,
+) -> Result<bool> {
     let names = frameworks.iter().map(|framework| framework.name.as_str());
     let mut command = host.cargo([
         "run",
@@ -112,6 +121,7 @@ pub fn runs(host: &Host, server: &Server, frameworks: &[Framework]) -> Result<bo
     ]);
     command
         .arg(tools(host))
+        .args(through_proxy.then_some("--proxy"))
         .args(names)
         .env("ELECTRIC_PG_CONFIG", &server.pg_config);
     let status = command

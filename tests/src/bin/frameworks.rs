@@ -1,10 +1,12 @@
 //! Runs migration frameworks against real servers and compares the history that comes of it with what is expected.
 //!
-//! `frameworks --tools DIRECTORY [NAME…]`; `cargo xtask frameworks` installs the tools there and calls this. Each folder
+//! `frameworks --tools DIRECTORY [--proxy] [NAME…]`; `cargo xtask frameworks` installs the tools there and calls this. Each folder
 //! of `tests/frameworks` with a file `run` is a framework. Three times its migrations are laid into a directory, those
 //! of `first`, then those of `after`, then those of `refused`, and `run` applies what is new. Between the first two, psql
 //! migrates too. On a server that has not preloaded the library and on one that has, the history must be the one in the
 //! file `history`; `ELECTRIC_BLESS=1` writes it.
+//!
+//! With `--proxy` they all connect through the migrations proxy, and their migrations say `ALTER TABLE items ENABLE ELECTRIC`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,10 +16,15 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use electric_tests::cluster::Cluster;
 use electric_tests::database::{Database, commands, migrations};
+use electric_tests::proxy::{PASSWORD, Proxy};
 use electric_tests::replica::ledger;
 
 /// What a person runs in between.
 const IN_BETWEEN: &str = "ALTER TABLE items ADD COLUMN by_psql text";
+/// What switches the table on.
+const CALL: &str = "SELECT electric.enable('items')";
+/// The same as DDLX.
+const DDLX: &str = "ALTER TABLE items ENABLE ELECTRIC";
 /// What the migration of `refused` is refused with.
 const REFUSAL: [(&str, &str); 3] = [
     (
@@ -27,6 +34,12 @@ const REFUSAL: [(&str, &str); 3] = [
     ("detail", "Replicas that are behind still use it"),
     ("hint", "Stop using the column and leave it."),
 ];
+
+/// A server, and the proxy before it if migrations go through one.
+struct Server {
+    cluster: Cluster,
+    proxy: Option<Proxy>,
+}
 
 struct Framework {
     name: String,
@@ -46,10 +59,11 @@ fn main() -> ExitCode {
 
 fn run() -> Result<bool> {
     let mut arguments = std::env::args().skip(1);
-    let (mut tools, mut names) = (None, Vec::new());
+    let (mut tools, mut names, mut through_proxy) = (None, Vec::new(), false);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--tools" => tools = arguments.next(),
+            "--proxy" => through_proxy = true,
             _ => names.push(argument),
         }
     }
@@ -62,8 +76,12 @@ fn run() -> Result<bool> {
             "there is no framework \"{name}\" in tests/frameworks"
         );
     }
-    let clusters = [false, true].map(|preload| Cluster::builder().preload(preload).start());
-    let [plain, preloaded] = clusters;
+    let servers = [false, true].map(|preload| -> Result<Server> {
+        let cluster = Cluster::builder().preload(preload).start()?;
+        let proxy = through_proxy.then(|| Proxy::before(&cluster));
+        Ok(Server { cluster, proxy })
+    });
+    let [plain, preloaded] = servers;
     let (plain, preloaded) = (plain?, preloaded?);
     println!(
         "{:<18} {:<28} {:>6}  result",
@@ -134,9 +152,14 @@ impl Framework {
     }
 
     /// Runs it on both servers; gives which parts of a refusal it shows its user.
-    fn check(&self, plain: &Cluster, preloaded: &Cluster, tools: &Path) -> Result<String> {
-        let (history, hash, shown) = self.migrate(&plain.database(), tools)?;
+    fn check(&self, plain: &Server, preloaded: &Server, tools: &Path) -> Result<String> {
+        let (history, hash, shown) = self.migrate(plain, tools)?;
         let expected = self.directory.join("history");
+        if plain.proxy.is_some() {
+            return self
+                .check_proxied(&history, &expected, preloaded, tools)
+                .map(|()| shown);
+        }
         if std::env::var_os("ELECTRIC_BLESS").is_some() {
             fs::write(&expected, &history)?;
         }
@@ -157,7 +180,7 @@ impl Framework {
             page.display()
         );
         let (again, hash_again, _) = self
-            .migrate(&preloaded.database(), tools)
+            .migrate(preloaded, tools)
             .context("with the library preloaded")?;
         if again != history {
             bail!(
@@ -172,23 +195,61 @@ impl Framework {
         Ok(shown)
     }
 
-    fn migrate(&self, database: &Database<'_>, tools: &Path) -> Result<(String, String, String)> {
+    /// Through the proxy the history is the same, but for the statement that was sent, and the hashes that some take for names.
+    fn check_proxied(
+        &self,
+        history: &str,
+        expected: &Path,
+        preloaded: &Server,
+        tools: &Path,
+    ) -> Result<()> {
+        let expected = fs::read_to_string(expected).context("no file \"history\"")?;
+        let expected = without_hashes(
+            &expected
+                .replace(CALL, DDLX)
+                .replace(&CALL.to_lowercase(), DDLX),
+        );
+        let (again, ..) = self
+            .migrate(preloaded, tools)
+            .context("with the library preloaded")?;
+        for history in [history, &again] {
+            let history = without_hashes(history);
+            if history != expected {
+                bail!(
+                    "another history through the proxy:\n{}",
+                    difference(&expected, &history)
+                );
+            }
+        }
+        Ok(())
+    }
+
+    fn migrate(&self, server: &Server, tools: &Path) -> Result<(String, String, String)> {
+        let database = &server.cluster.database();
         let place = tempfile::Builder::new()
             .prefix("electric-framework-")
             .tempdir()?;
         let apply = |stage: &str| -> Result<(bool, String)> {
             overlay(&self.directory.join(stage), place.path())?;
-            let cluster = database.cluster();
-            let port = cluster.port().to_string();
+            let (port, password) = match &server.proxy {
+                Some(proxy) => {
+                    say_ddlx(place.path())?;
+                    (proxy.port(), PASSWORD)
+                }
+                None => (server.cluster.port(), "x"),
+            };
+            let port = port.to_string();
             let url = format!(
-                "postgresql://postgres:x@127.0.0.1:{port}/{}",
+                "postgresql://postgres:{password}@127.0.0.1:{port}/{}",
                 database.name()
             );
             let mut command = self.command(tools);
             command.arg(stage).current_dir(place.path());
             command.env("DATABASE_URL", url);
             command.env("PGHOST", "127.0.0.1").env("PGPORT", &port);
-            command.env("PGUSER", "postgres").env("PGPASSWORD", "x");
+            command
+                .env("PGUSER", "postgres")
+                .env("PGPASSWORD", password);
             command
                 .env("PGDATABASE", database.name())
                 .env("PGSSLMODE", "disable");
@@ -252,6 +313,35 @@ fn overlay(from: &Path, to: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Has the migrations in a directory switch the table on by DDLX.
+fn say_ddlx(directory: &Path) -> Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let path = entry.path();
+        if entry.file_type()?.is_dir() {
+            say_ddlx(&path)?;
+        } else if let Ok(text) = fs::read_to_string(&path) {
+            let ddlx = text.replace(CALL, DDLX).replace(&CALL.to_lowercase(), DDLX);
+            if ddlx != text {
+                fs::write(&path, ddlx)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Without names that are hashes of a migration's text.
+fn without_hashes(history: &str) -> String {
+    let is_hash = |word: &str| word.len() == 64 && word.bytes().all(|b| b.is_ascii_hexdigit());
+    let lines = history.lines().map(|line| {
+        let words = line
+            .split(' ')
+            .map(|word| if is_hash(word) { "(hash)" } else { word });
+        words.collect::<Vec<_>>().join(" ")
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// The history, without what differs from run to run.
