@@ -24,7 +24,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use variants::{Library, Order, Variant, variants};
+use variants::{Access, Library, Order, Variant, variants};
 
 /// The version whose suite is run by default.
 pub const VERSION: u16 = 15;
@@ -34,7 +34,8 @@ const EXPLANATIONS: &str = "tests/core_regress/differences.md";
 /// Run PostgreSQL's own regression suite with and without the extension, and compare the results
 ///
 /// Each run has a fresh server in a temporary directory, which goes with it. With the extension means: preloaded, and created in the
-/// database of the tests; once with nothing electrified, and once with the tables of tests/core_regress/electrified.sql.
+/// database of the tests; once with nothing electrified, and once with the tables of tests/core_regress/electrified.sql. With --proxy
+/// the suite is also run through the migrations proxy.
 /// Results, logs and differences are kept in target/xtask/core-regress.
 #[derive(clap::Args)]
 pub struct Options {
@@ -53,6 +54,10 @@ pub struct Options {
     /// Only with tables electrified, which other libraries are always tried with
     #[arg(long)]
     electrified: bool,
+
+    /// Compare the migrations proxy with a direct connection, both with the extension and with tables electrified
+    #[arg(long, conflicts_with_all = ["with", "electrified"])]
+    proxy: bool,
 
     /// A source tree of PostgreSQL, instead of the source package that apt has
     #[arg(long, value_name = "DIR")]
@@ -77,7 +82,11 @@ pub enum Verdict {
 /// Runs the job.
 pub fn run(options: &Options) -> Result<ExitCode> {
     let mut host = Host::new()?;
-    let (baseline, others) = variants(&options.with, options.order, options.electrified);
+    let (baseline, others) = if options.proxy {
+        variants::proxied()
+    } else {
+        variants(&options.with, options.order, options.electrified)
+    };
     let total = setup::steps(&host, &[options.pg]) + 2 + steps(&others);
     let mut progress = Progress::new(total, host.log("core-regress"))?;
     let servers = setup::prepare(&mut host, &[options.pg], &mut progress)?;
@@ -151,10 +160,15 @@ fn compare_runs(
     tree: Option<&Path>,
     progress: &mut Progress,
 ) -> Result<Verdict> {
-    let entries = fs::read_to_string(host.workspace.join(EXPLANATIONS))
-        .map_err(anyhow::Error::from)
-        .and_then(|text| explained::parse(&text))
-        .with_context(|| format!("cannot use {EXPLANATIONS}"))?;
+    // They are about servers without the extension.
+    let entries = if baseline.access == Access::Socket {
+        fs::read_to_string(host.workspace.join(EXPLANATIONS))
+            .map_err(anyhow::Error::from)
+            .and_then(|text| explained::parse(&text))
+            .with_context(|| format!("cannot use {EXPLANATIONS}"))?
+    } else {
+        Vec::new()
+    };
     progress.step("PostgreSQL's tests");
     let sources = match sources::find(host, server, tree, progress)? {
         Found::Sources(sources) => sources,
@@ -176,7 +190,7 @@ fn compare_runs(
     let expected = bench.run(baseline, &baseline.name, progress)?;
     let unexpected = bench.usable(&expected)?;
     println!(
-        "\nPostgreSQL {}, {} tests; {} of them differ from expected/ without the extension: {}",
+        "\nPostgreSQL {}, {} tests; {} of them differ from expected/ in the run that is compared with: {}",
         sources::version_of(server)?,
         bench.tests.len(),
         unexpected.len(),

@@ -5,19 +5,20 @@
 
 use super::apt;
 use super::sources::Sources;
-use super::variants::Variant;
+use super::variants::{Access, Variant};
 use crate::host::{Host, SERVER_USER};
 use crate::postgres::Server;
 use crate::ui::Progress;
 use anyhow::{Context, Result, bail};
 use std::fs;
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 /// Settings of every run.
 const SETTINGS: &str = "\
-listen_addresses = ''
 fsync = off
 # As PostgreSQL's own `make check` has it.
 max_prepared_transactions = 2
@@ -35,8 +36,13 @@ pub struct Workshop<'a> {
     server: &'a Server,
     directory: PathBuf,
     identity: Option<(u32, u32)>,
+    /// Of the server and of the proxy, where they are reached over TCP.
+    ports: (u16, u16),
     watchdog: Child,
 }
+
+/// What the proxy asks for, since the server trusts everybody.
+const PASSWORD: &str = "core-regress";
 
 /// Waits for the end of its input, then ends the server of the directory `$2` with the `pg_ctl` `$1`, and removes it. Where we were
 /// killed pg_regress goes on until it finds neither server nor directory, and may write meanwhile.
@@ -80,6 +86,7 @@ impl<'a> Workshop<'a> {
             server,
             directory,
             identity,
+            ports: (free_port()?, free_port()?),
             watchdog,
         })
     }
@@ -170,7 +177,8 @@ impl<'a> Workshop<'a> {
         let file = self.data().join("postgresql.conf");
         let before = fs::read_to_string(&file)?;
         let settings = format!(
-            "{before}\n{SETTINGS}unix_socket_directories = '{}'\nshared_preload_libraries = '{}'\ncore_regress.electrified = {}\n{}",
+            "{before}\n{SETTINGS}{}unix_socket_directories = '{}'\nshared_preload_libraries = '{}'\ncore_regress.electrified = {}\n{}",
+            self.listening(variant.access),
             self.directory.display(),
             variant.preload.join(","),
             variant.electrified,
@@ -195,7 +203,34 @@ impl<'a> Workshop<'a> {
         Ok(())
     }
 
+    /// Settings by which the server is reached.
+    fn listening(&self, access: Access) -> String {
+        let (server, proxy) = self.ports;
+        let tcp = format!("listen_addresses = '127.0.0.1'\nport = {server}\n");
+        match access {
+            Access::Socket => "listen_addresses = ''\n".to_owned(),
+            Access::Tcp => tcp,
+            Access::Proxy => format!(
+                "{tcp}electric.proxy_port = {proxy}\nelectric.proxy_password = '{PASSWORD}'\n"
+            ),
+        }
+    }
+
+    /// Where the tests connect to.
+    fn place(&self, access: Access) -> (String, u16) {
+        let (server, proxy) = self.ports;
+        match access {
+            Access::Socket => (self.directory.display().to_string(), 5432),
+            Access::Tcp => ("127.0.0.1".to_owned(), server),
+            Access::Proxy => ("127.0.0.1".to_owned(), proxy),
+        }
+    }
+
     fn test(&self, sources: &Sources, variant: &Variant, progress: &Progress) -> Result<()> {
+        let (host, port) = self.place(variant.access);
+        if variant.access == Access::Proxy {
+            wait_for(port)?;
+        }
         // That tests differ from what their authors expected (status 1) is not what is asked here.
         let mut command = as_user(self.identity, "sh", &self.regress());
         command
@@ -210,8 +245,10 @@ impl<'a> Workshop<'a> {
             .arg(directory("schedule", &regress.join("first_schedule")))
             .arg(directory("schedule", &regress.join("parallel_schedule")))
             .arg(directory("bindir", &self.directory.join("bin")))
-            .arg(directory("host", &self.directory))
-            .args(["--user=postgres", "--no-locale"]);
+            .arg(format!("--host={host}"))
+            .arg(format!("--port={port}"))
+            .args(["--user=postgres", "--no-locale"])
+            .env("PGPASSWORD", PASSWORD);
         command.args(
             variant
                 .create
@@ -250,7 +287,12 @@ impl<'a> Workshop<'a> {
             &query,
             "-h",
         ]);
-        let is = output(command.arg(&self.directory))?;
+        let port = match variant.access {
+            Access::Socket => 5432,
+            Access::Tcp | Access::Proxy => self.ports.0,
+        };
+        command.arg(&self.directory).args(["-p", &port.to_string()]);
+        let is = output(&mut command)?;
         let mut words = is.trim_end().split(' ');
         let preload = words.next().unwrap_or_default();
         let created: Vec<&str> = words.next().unwrap_or_default().split(',').collect();
@@ -299,6 +341,23 @@ impl Drop for Workshop<'_> {
             );
         }
     }
+}
+
+/// A port that nobody listens on at the moment.
+fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+/// The proxy starts beside the server.
+fn wait_for(port: u16) -> Result<()> {
+    let end = Instant::now() + Duration::from_secs(20);
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        if Instant::now() > end {
+            bail!("the proxy does not listen");
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Ok(())
 }
 
 /// A crash of one backend is not always seen in the results of the others.

@@ -15,6 +15,19 @@ pub struct Variant {
     pub settings: String,
     /// Whether tables are electrified before the tests run. The tables are there in any case.
     pub electrified: bool,
+    /// How the tests reach the server.
+    pub access: Access,
+}
+
+/// How the tests reach the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// By a socket.
+    Socket,
+    /// Over TCP.
+    Tcp,
+    /// Over TCP, through the migrations proxy.
+    Proxy,
 }
 
 /// A library that other people preload beside ours.
@@ -85,6 +98,7 @@ pub fn variants(
         preload,
         settings: settings.clone(),
         electrified,
+        access: Access::Socket,
     };
     let electrified = |preload: Vec<&'static str>| {
         let name = format!("{}-electrified", preload.join("+"));
@@ -107,6 +121,20 @@ pub fn variants(
     });
     let others = others.collect();
     (variant(names.join("+"), names.clone(), false), others)
+}
+
+/// The run over TCP, and the one through the proxy to compare with it.
+pub fn proxied() -> (Variant, Vec<Variant>) {
+    let variant = |name: &str, access| Variant {
+        name: name.to_owned(),
+        preload: vec!["electric"],
+        create: vec!["electric"],
+        settings: String::new(),
+        electrified: true,
+        access,
+    };
+    let direct = variant("electric-tcp", Access::Tcp);
+    (direct, vec![variant("electric-proxy", Access::Proxy)])
 }
 
 #[cfg(test)]
