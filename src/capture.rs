@@ -76,7 +76,7 @@ fn migrates(statement: &Statement, watch: &Watch) -> bool {
 
 /// A command ended; `event` tells which, where an event trigger does.
 pub fn command_ended(event: Option<Event>) -> Result<(), Error> {
-    let (mut touched, ours) = touched::command_ended();
+    let (touched, ours) = touched::command_ended();
     if ours {
         return Ok(());
     }
@@ -92,12 +92,6 @@ pub fn command_ended(event: Option<Event>) -> Result<(), Error> {
     }
     let statement = event.map(|event| event.statement());
     match &statement {
-        // Where the first command of a backend loads the library, nothing could be kept over the commits inside it.
-        Some(Statement::CreateIndex {
-            relation,
-            concurrently: true,
-            ..
-        }) => touched.relations.push(*relation),
         Some(Statement::ChangeType(id, _) | Statement::AlterDomain(id, _)) if watch.uses(*id) => {
             types.push(*id)
         }
@@ -118,11 +112,10 @@ fn changed(
         replaced.extend(self::types::touched(id, watch)?);
     }
     replaced.extend(touched.rewritten.iter().map(|id| id.to_u32()));
-    for id in watch.touched_tables(touched) {
-        if replaced.contains(&id.to_u32()) {
-            continue;
-        }
-        tables::touched(id, watch)?;
+    let mut tables = watch.touched_tables(touched);
+    tables.retain(|id| !replaced.contains(&id.to_u32()));
+    for id in tables {
+        tables::touched(id, &touched.reach, watch)?;
     }
     for id in replaced {
         tables::replaced(pg_sys::Oid::from(id), watch)?;

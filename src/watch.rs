@@ -171,7 +171,7 @@ impl Watch {
         self.types.iter().any(|of| of.id == id)
     }
 
-    /// The electrified tables among what was touched, itself or by an index, each once, in the order of touching.
+    /// The electrified tables among what the command touched, itself or by an index, each once, in the order of touching.
     pub fn touched_tables(&self, touched: &Touched) -> Vec<pg_sys::Oid> {
         if touched.too_many {
             return self
@@ -180,6 +180,7 @@ impl Watch {
                 .map(|id| pg_sys::Oid::from(*id))
                 .collect();
         }
+        let reach = &touched.reach;
         let mut seen = BTreeSet::new();
         let mut found = Vec::new();
         for &id in &touched.relations {
@@ -188,8 +189,9 @@ impl Watch {
             } else {
                 relation::table_of_index(id)
             };
-            if let Some(table) =
-                table.filter(|table| self.has(*table) && seen.insert(table.to_u32()))
+            let is_ours = |table: &pg_sys::Oid| self.has(*table) && reach.has(id, *table);
+            if let Some(table) = table.filter(is_ours)
+                && seen.insert(table.to_u32())
             {
                 found.push(table);
             }
@@ -204,9 +206,9 @@ impl Watch {
         found
     }
 
-    /// The partitions of electrified tables among what was touched.
+    /// The partitions of electrified tables among what the command touched.
     pub fn touched_partitions(&self, touched: &Touched) -> Vec<pg_sys::Oid> {
-        let of_ours = |id: &pg_sys::Oid| self.root_of(*id).is_some();
+        let of_ours = |id: &pg_sys::Oid| self.root_of(*id).is_some() && touched.reach.has(*id, *id);
         touched.relations.iter().copied().filter(of_ours).collect()
     }
 

@@ -16,7 +16,7 @@ pub fn idle() -> bool {
 pub fn utility_starts(statement: &Statement) -> Result<Datum, Error> {
     if !idle() {
         capture::command_starts(statement)?;
-        touched::command_starts(false, false, watch::current()?.partitioned());
+        touched::command_starts(false, statement, watch::current()?.partitioned());
     }
     Ok(void())
 }
@@ -42,9 +42,8 @@ pub fn on_command_start(call: &Call) -> Result<Datum, Error> {
     if !ours {
         capture::command_starts(&statement)?;
     }
-    let computes_values = statement.computes_values();
     let starts = || {
-        touched::command_starts(ours, computes_values, watch::current()?.partitioned());
+        touched::command_starts(ours, &statement, watch::current()?.partitioned());
         Ok(void())
     };
     let Statement::DropExtensions(names) = &statement else {

@@ -9,6 +9,7 @@ use super::tables::Compared;
 use super::{record, tables, types};
 use crate::api::enable;
 use crate::error::Error;
+use crate::pg::touched::Reach;
 use crate::pg::{relation, xact};
 use crate::watch::{self, Watch};
 use crate::{catalog, permissions, store};
@@ -84,7 +85,7 @@ pub(super) fn table(id: pg_sys::Oid, compared: Compared, watch: &Watch) -> Resul
         .into_iter()
         .filter(|(other, _)| *other != id && watch.has(*other))
     {
-        tables::touched(other, watch)?;
+        tables::touched(other, &Reach::Locked, watch)?;
     }
     permissions::keep::repair(Some(&actual.table))
 }

@@ -15,6 +15,7 @@ use super::{record, replace, types};
 use crate::catalog::{self, Actual};
 use crate::error::Error;
 use crate::permissions;
+use crate::pg::touched::Reach;
 use crate::pg::{locks, relation, xact};
 use crate::settings;
 use crate::store;
@@ -79,8 +80,8 @@ impl Compared {
     }
 }
 
-/// Records or refuses what happened to an electrified table.
-pub fn touched(id: pg_sys::Oid, watch: &Watch) -> Result<(), Error> {
+/// Records or refuses what happened to an electrified table that is within the command's reach.
+pub fn touched(id: pg_sys::Oid, reach: &Reach, watch: &Watch) -> Result<(), Error> {
     let unchanged = compare(id).is_ok_and(|compared| {
         compared.is_none_or(|compared| {
             compared
@@ -93,7 +94,10 @@ pub fn touched(id: pg_sys::Oid, watch: &Watch) -> Result<(), Error> {
     }
     // Another transaction may have changed the table and recorded that after the catalog was read: with the lock,
     // what is read belongs together.
-    locks::migrations();
+    match reach {
+        Reach::Locked => locks::migrations(),
+        Reach::Tables(_) | Reach::Anything => locks::migrations_last(id),
+    }
     let (policy, unrestricted) = settings::effective_policy();
     let compared = match compare(id) {
         Ok(Some(compared)) => compared,

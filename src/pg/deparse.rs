@@ -34,13 +34,15 @@ pub fn constraint(id: pg_sys::Oid) -> Option<String> {
     text(PG_GET_CONSTRAINTDEF, &[id.into()])
 }
 
-/// `CREATE INDEX …`.
+/// `CREATE INDEX …`; `None` if the index is gone.
 pub fn index(id: pg_sys::Oid) -> Option<String> {
+    super::relation::table_of_index(id)?;
     text(PG_GET_INDEXDEF, &[id.into()])
 }
 
 /// A key column or expression of an index, from 1, without its direction.
 pub fn index_key(id: pg_sys::Oid, number: i32) -> Option<String> {
+    super::relation::table_of_index(id)?;
     text(
         PG_GET_INDEXDEF_COLUMN,
         &[id.into(), number.into(), false.into()],

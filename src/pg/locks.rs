@@ -40,6 +40,39 @@ pub fn migrates_over_old_snapshot() -> bool {
     }
 }
 
+/// Takes the lock of [`migrations`] for a command that commits in between, when all is done but the last commit.
+///
+/// DROP INDEX CONCURRENTLY ends with a lock on the table, and a migration may wait for that. It lets go here of what it would
+/// let go a moment later: nobody uses the index any more, and the lock on that itself stays.
+pub fn migrations_last(table: pg_sys::Oid) {
+    let mode = pg_sys::ShareUpdateExclusiveLock as pg_sys::LOCKMODE;
+    if compat::holds_lock(&tag_of(table), mode) {
+        // SAFETY: the lock is held, by this transaction.
+        unsafe { pg_sys::UnlockRelationOid(table, mode) }
+    }
+    migrations();
+}
+
+/// Whether this transaction holds a lock on the relation that a change of it takes.
+pub fn is_for_changes(relation: pg_sys::Oid) -> bool {
+    let tag = tag_of(relation);
+    (pg_sys::ShareUpdateExclusiveLock..=pg_sys::AccessExclusiveLock)
+        .any(|mode| compat::holds_lock(&tag, mode as pg_sys::LOCKMODE))
+}
+
+/// The tag of locks on a relation of this database.
+fn tag_of(relation: pg_sys::Oid) -> pg_sys::LOCKTAG {
+    pg_sys::LOCKTAG {
+        // SAFETY: reads a variable.
+        locktag_field1: unsafe { pg_sys::MyDatabaseId }.to_u32(),
+        locktag_field2: relation.to_u32(),
+        locktag_field3: 0,
+        locktag_field4: 0,
+        locktag_type: pg_sys::LockTagType::LOCKTAG_RELATION as u8,
+        locktag_lockmethodid: pg_sys::DEFAULT_LOCKMETHOD as u8,
+    }
+}
+
 /// Waits for a transaction that is adding a label to the enum, and keeps others from it until this one ends.
 pub fn type_labels(id: pg_sys::Oid) {
     // SAFETY: takes a lock that the end of the transaction releases; ALTER TYPE … ADD VALUE takes the stronger one.

@@ -120,7 +120,10 @@ unsafe fn reindex(statement: *mut pg_sys::ReindexStmt) -> Kind {
 }
 
 /// The position of CONCURRENTLY among the options of REINDEX.
-unsafe fn concurrently(statement: *mut pg_sys::ReindexStmt) -> Option<i32> {
+///
+/// # Safety
+/// `statement` must be a valid node.
+pub unsafe fn concurrently(statement: *mut pg_sys::ReindexStmt) -> Option<i32> {
     // SAFETY: a list of DefElem nodes, with names.
     unsafe {
         items::<pg_sys::DefElem>((*statement).params)

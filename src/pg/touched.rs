@@ -9,6 +9,8 @@ use std::rc::Rc;
 
 use pgrx::pg_sys;
 
+use super::tree::Statement;
+
 /// What a command invalidated.
 #[derive(Default)]
 pub struct Touched {
@@ -26,6 +28,32 @@ pub struct Touched {
     pub rewritten: Vec<pg_sys::Oid>,
     /// What may have brought rows into partitioned tables, or taken some out.
     pub moves: Vec<Move>,
+    /// Which of all that can be the command's own doing.
+    pub reach: Reach,
+}
+
+/// Which relations a command can have changed. Invalidations tell also what other sessions committed meanwhile; what
+/// those did is theirs to record.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Reach {
+    /// Those that its transaction holds a lock for changes on.
+    #[default]
+    Locked,
+    /// These tables. The command commits in between, and has let its locks go in the end.
+    Tables(Vec<pg_sys::Oid>),
+    /// Any; it lets its locks go, too.
+    Anything,
+}
+
+impl Reach {
+    /// Whether the command can have changed the relation, which belongs to the table, or is it.
+    pub fn has(&self, relation: pg_sys::Oid, table: pg_sys::Oid) -> bool {
+        match self {
+            Reach::Locked => super::locks::is_for_changes(relation),
+            Reach::Tables(tables) => tables.contains(&table),
+            Reach::Anything => true,
+        }
+    }
 }
 
 /// Something that may bring rows into a partitioned table, or take some out of it, without a row in the stream.
@@ -62,6 +90,7 @@ impl Touched {
         too_many: false,
         rewritten: Vec::new(),
         moves: Vec::new(),
+        reach: Reach::Locked,
     };
 }
 
@@ -154,9 +183,9 @@ fn push<T: PartialEq>(list: &mut Vec<T>, value: T) {
     }
 }
 
-/// A command begins: what is touched from here on is its own. `ours` marks commands that we issue ourselves,
-/// `computes_values` those with ALTER COLUMN TYPE … USING; `roots` are the partitioned tables that are electrified.
-pub fn command_starts(ours: bool, computes_values: bool, roots: Rc<[pg_sys::Oid]>) {
+/// A command begins: what is touched from here on is listed for it. `ours` marks commands that we issue ourselves; `roots`
+/// are the partitioned tables that are electrified.
+pub fn command_starts(ours: bool, statement: &Statement, roots: Rc<[pg_sys::Oid]>) {
     let depth = super::hook::depth();
     let subtransaction = super::xact::subtransaction();
     let state = state();
@@ -164,11 +193,14 @@ pub fn command_starts(ours: bool, computes_values: bool, roots: Rc<[pg_sys::Oid]
     // CREATE INDEX CONCURRENTLY commits in the middle of its command.
     state.frames.retain(|frame| frame.depth < depth);
     state.frames.push(Frame {
-        touched: Touched::NONE,
+        touched: Touched {
+            reach: statement.reach(),
+            ..Touched::NONE
+        },
         depth,
         subtransaction,
         ours,
-        computes_values,
+        computes_values: statement.computes_values(),
         roots,
     });
 }

@@ -5,87 +5,20 @@ use std::ptr::null;
 
 use pgrx::pg_sys;
 
-use super::names::{self, from_server};
+use super::names::from_server;
+use super::script;
+use super::touched::Reach;
 
+mod alter;
 mod column;
 mod constraint;
 mod object;
+mod rename;
 
+use alter::alter_table;
+pub use alter::{Action, AddedColumn};
 pub use object::Object;
-
-/// A column that ALTER TABLE adds.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct AddedColumn {
-    /// Its name.
-    pub name: String,
-    /// IF NOT EXISTS.
-    pub if_not_exists: bool,
-    /// NOT NULL.
-    pub not_null: bool,
-    /// DEFAULT of its own, other than NULL.
-    pub has_default: bool,
-    /// DEFAULT NULL.
-    pub null_default: bool,
-    /// Identity or serial.
-    pub is_numbered: bool,
-    /// GENERATED ALWAYS AS (…) STORED.
-    pub is_generated: bool,
-    /// PRIMARY KEY.
-    pub is_primary_key: bool,
-    /// Its type and modifier; `None` where the name is none of a type.
-    pub data_type: Option<(pg_sys::Oid, i32)>,
-}
-
-/// A subcommand of ALTER TABLE.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Action {
-    /// ADD COLUMN.
-    AddColumn(AddedColumn),
-    /// DROP COLUMN.
-    DropColumn(String),
-    /// ALTER COLUMN TYPE.
-    ChangeType {
-        /// The column.
-        column: String,
-        /// Its type and modifier to be.
-        to: Option<(pg_sys::Oid, i32)>,
-        /// USING.
-        using: bool,
-    },
-    /// SET NOT NULL.
-    SetNotNull(String),
-    /// DROP NOT NULL.
-    DropNotNull(String),
-    /// ADD PRIMARY KEY.
-    AddPrimaryKey,
-    /// Another ADD CONSTRAINT, by the name that it has or will get.
-    AddConstraint(String),
-    /// DROP CONSTRAINT.
-    DropConstraint(String),
-    /// ADD IDENTITY, DROP IDENTITY, SET GENERATED.
-    ChangeIdentity(String),
-    /// SET UNLOGGED.
-    SetUnlogged,
-    /// INHERIT, with the parent; NO INHERIT.
-    ChangeParents(Option<pg_sys::Oid>),
-    /// REPLICA IDENTITY, by its letter in `pg_class`.
-    ReplicaIdentity(u8),
-    /// ATTACH PARTITION.
-    Attach(pg_sys::Oid),
-    /// DETACH PARTITION.
-    Detach {
-        /// The partition.
-        partition: pg_sys::Oid,
-        /// CONCURRENTLY, which commits in between.
-        concurrently: bool,
-    },
-    /// DETACH PARTITION … FINALIZE.
-    FinishDetach,
-    /// What leaves every shape as it is.
-    Harmless,
-    /// What only the effect can tell.
-    Other,
-}
+use rename::{rename, set_schema};
 
 /// What ALTER DOMAIN does.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -173,6 +106,13 @@ pub enum Statement {
         /// CONCURRENTLY, which commits in between.
         concurrently: bool,
     },
+    /// REINDEX.
+    Reindex {
+        /// The table or index; `None` for a schema or a database.
+        relation: Option<pg_sys::Oid>,
+        /// CONCURRENTLY, which commits in between, as it does for a schema or a database.
+        concurrently: bool,
+    },
     /// TRUNCATE.
     Truncate(Vec<pg_sys::Oid>),
     /// Another change of an object, or of what hangs on it: triggers, rules and policies of a relation.
@@ -212,6 +152,28 @@ impl Statement {
         }
     }
 
+    /// Which relations it can change.
+    pub fn reach(&self) -> Reach {
+        let table = |id: pg_sys::Oid| super::relation::table_of_index(id).unwrap_or(id);
+        match self {
+            Statement::CreateIndex {
+                relation,
+                concurrently: true,
+                ..
+            } => Reach::Tables(vec![*relation]),
+            Statement::DropRelations {
+                relations,
+                concurrently: true,
+            } => Reach::Tables(relations.iter().copied().map(table).collect()),
+            Statement::Reindex { relation: None, .. } => Reach::Anything,
+            Statement::Reindex {
+                relation: Some(relation),
+                concurrently: true,
+            } => Reach::Tables(vec![table(*relation)]),
+            _ => Reach::Locked,
+        }
+    }
+
     /// What the parse tree says.
     ///
     /// # Safety
@@ -238,6 +200,13 @@ impl Statement {
                 T_RenameStmt => rename(tree.cast()),
                 T_AlterObjectSchemaStmt => set_schema(tree.cast()),
                 T_DropStmt => drop(tree.cast()),
+                T_ReindexStmt => {
+                    let statement: *mut pg_sys::ReindexStmt = tree.cast();
+                    Some(Statement::Reindex {
+                        relation: relation((*statement).relation),
+                        concurrently: script::concurrently(statement).is_some(),
+                    })
+                }
                 T_TruncateStmt => {
                     let statement: *mut pg_sys::TruncateStmt = tree.cast();
                     let relations = items((*statement).relations);
@@ -367,173 +336,6 @@ unsafe fn create_partition(statement: *mut pg_sys::CreateStmt) -> Option<Stateme
             name: text((*name).relname)?,
             is_logged: (*name).relpersistence as u8 != b'u',
         })
-    }
-}
-
-unsafe fn alter_table(statement: *mut pg_sys::AlterTableStmt) -> Option<Statement> {
-    // SAFETY: the caller passes a node of that type.
-    unsafe {
-        let relation = relation((*statement).relation)?;
-        let actions = items((*statement).cmds)
-            .map(|command| action(command, relation))
-            .collect();
-        Some(Statement::AlterTable { relation, actions })
-    }
-}
-
-#[allow(non_upper_case_globals, reason = "the server's names")]
-unsafe fn action(command: *mut pg_sys::AlterTableCmd, table: pg_sys::Oid) -> Action {
-    use pg_sys::AlterTableType::*;
-    // SAFETY: the subtype says what `name` and `def` are.
-    unsafe {
-        let name = || text((*command).name).unwrap_or_default();
-        let partition = || {
-            let partition: *mut pg_sys::PartitionCmd = (*command).def.cast();
-            relation((*partition).name)
-        };
-        match (*command).subtype {
-            AT_AddColumn => {
-                Action::AddColumn(column::added((*command).def.cast(), (*command).missing_ok))
-            }
-            AT_DropColumn => Action::DropColumn(name()),
-            AT_AlterColumnType => {
-                let column: *mut pg_sys::ColumnDef = (*command).def.cast();
-                Action::ChangeType {
-                    column: name(),
-                    to: column::data_type((*column).typeName),
-                    using: !(*column).raw_default.is_null(),
-                }
-            }
-            AT_SetNotNull => Action::SetNotNull(name()),
-            AT_DropNotNull => Action::DropNotNull(name()),
-            AT_AddConstraint => {
-                let constraint: *mut pg_sys::Constraint = (*command).def.cast();
-                if (*constraint).contype == pg_sys::ConstrType::CONSTR_PRIMARY {
-                    Action::AddPrimaryKey
-                } else {
-                    Action::AddConstraint(constraint::name(constraint, table))
-                }
-            }
-            AT_DropConstraint => Action::DropConstraint(name()),
-            AT_AddIdentity | AT_SetIdentity | AT_DropIdentity => Action::ChangeIdentity(name()),
-            AT_SetUnLogged => Action::SetUnlogged,
-            AT_AddInherit => Action::ChangeParents(relation((*command).def.cast())),
-            AT_DropInherit => Action::ChangeParents(None),
-            AT_ReplicaIdentity => {
-                let identity: *mut pg_sys::ReplicaIdentityStmt = (*command).def.cast();
-                Action::ReplicaIdentity((*identity).identity_type as u8)
-            }
-            AT_AttachPartition => partition().map_or(Action::Other, Action::Attach),
-            AT_DetachPartition => {
-                let detach: *mut pg_sys::PartitionCmd = (*command).def.cast();
-                let concurrently = (*detach).concurrent;
-                partition().map_or(Action::Other, |partition| Action::Detach {
-                    partition,
-                    concurrently,
-                })
-            }
-            AT_DetachPartitionFinalize => Action::FinishDetach,
-            AT_SetStatistics
-            | AT_SetOptions
-            | AT_ResetOptions
-            | AT_SetStorage
-            | AT_SetCompression
-            | AT_ChangeOwner
-            | AT_ClusterOn
-            | AT_DropCluster
-            | AT_SetAccessMethod
-            | AT_SetTableSpace
-            | AT_SetRelOptions
-            | AT_ResetRelOptions
-            | AT_EnableTrig
-            | AT_EnableAlwaysTrig
-            | AT_EnableReplicaTrig
-            | AT_DisableTrig
-            | AT_EnableTrigAll
-            | AT_DisableTrigAll
-            | AT_EnableTrigUser
-            | AT_DisableTrigUser
-            | AT_EnableRule
-            | AT_EnableAlwaysRule
-            | AT_EnableReplicaRule
-            | AT_DisableRule
-            | AT_EnableRowSecurity
-            | AT_DisableRowSecurity
-            | AT_ForceRowSecurity
-            | AT_NoForceRowSecurity => Action::Harmless,
-            _ => Action::Other,
-        }
-    }
-}
-
-#[allow(non_upper_case_globals, reason = "the server's names")]
-unsafe fn rename(statement: *mut pg_sys::RenameStmt) -> Option<Statement> {
-    use pg_sys::ObjectType::*;
-    // SAFETY: the kind of object says what the other fields are.
-    unsafe {
-        let to = text((*statement).newname)?;
-        let part = || text((*statement).subname);
-        Some(match (*statement).renameType {
-            OBJECT_TABLE | OBJECT_INDEX | OBJECT_SEQUENCE | OBJECT_VIEW => {
-                Statement::RenameRelation {
-                    relation: relation((*statement).relation)?,
-                    to,
-                }
-            }
-            OBJECT_COLUMN => Statement::RenameColumn {
-                relation: relation((*statement).relation)?,
-                column: part()?,
-                to,
-            },
-            OBJECT_TABCONSTRAINT => Statement::RenameConstraint {
-                relation: relation((*statement).relation)?,
-                constraint: part()?,
-            },
-            OBJECT_TYPE | OBJECT_DOMAIN => {
-                Statement::ChangeType(type_id((*statement).object.cast())?, "rename")
-            }
-            OBJECT_DOMCONSTRAINT => Statement::AlterDomain(
-                type_id((*statement).object.cast())?,
-                DomainChange::OfConstraint(part()?),
-            ),
-            OBJECT_SCHEMA => Statement::RenameSchema(text((*statement).subname)?),
-            OBJECT_PUBLICATION => {
-                let name: *mut pg_sys::String = (*statement).object.cast();
-                Statement::ChangePublications("rename", text((*name).sval).into_iter().collect())
-            }
-            kind => Statement::Change(object::named(
-                kind,
-                (*statement).relation,
-                (*statement).object,
-            )?),
-        })
-    }
-}
-
-#[allow(non_upper_case_globals, reason = "the server's names")]
-unsafe fn set_schema(statement: *mut pg_sys::AlterObjectSchemaStmt) -> Option<Statement> {
-    use pg_sys::ObjectType::*;
-    // SAFETY: the kind of object says what the other fields are.
-    unsafe {
-        if text((*statement).newschema).is_some_and(|schema| names::is_own_schema(&schema)) {
-            return Some(Statement::CreateAmongOwn(None));
-        }
-        match (*statement).objectType {
-            OBJECT_TABLE | OBJECT_SEQUENCE | OBJECT_VIEW => Some(Statement::MoveRelation {
-                relation: relation((*statement).relation)?,
-                schema: text((*statement).newschema)?,
-            }),
-            OBJECT_TYPE | OBJECT_DOMAIN => {
-                let id = type_id((*statement).object.cast())?;
-                Some(Statement::ChangeType(id, "change the schema of"))
-            }
-            OBJECT_EXTENSION => {
-                let name: *mut pg_sys::String = (*statement).object.cast();
-                text((*name).sval).map(Statement::MoveExtension)
-            }
-            kind => object::named(kind, (*statement).relation, (*statement).object)
-                .map(Statement::Change),
-        }
     }
 }
 

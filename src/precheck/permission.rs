@@ -58,6 +58,9 @@ pub fn is_given(statement: &Statement) -> bool {
             .filter(|id| *id != pg_sys::Oid::INVALID)
             .all(|id| owns(pg_sys::PublicationRelationId, id)),
         Statement::DropOwned(roles) => roles.iter().all(|role| session::has_privileges_of(*role)),
-        Statement::AddLabel(_) | Statement::DropExtensions(_) | Statement::Other => true,
+        Statement::AddLabel(_)
+        | Statement::DropExtensions(_)
+        | Statement::Reindex { .. }
+        | Statement::Other => true,
     }
 }

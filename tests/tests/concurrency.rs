@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use electric_tests::cluster::Cluster;
-use electric_tests::database::{Database, run, wait_until, words};
+use electric_tests::database::{Database, run, text, wait_until, words};
 use electric_tests::errors::{describe, failure};
 use electric_tests::replica::{Replica, ledger};
 use postgres::Client;
@@ -123,6 +123,73 @@ fn two_transactions_that_alter_two_tables_in_opposite_order_wait_and_do_not_dead
             .collect();
         assert_eq!(tables, ["public.t0", "public.t1", "public.t1", "public.t0"]);
     }
+}
+
+/// Queries of the commands about a table, after those that enabled the tables.
+fn queries_about(database: &Database<'_>, relation: &str) -> Vec<String> {
+    let commands = database.commands().into_iter();
+    let about = commands.filter(|c| c.relation == relation && c.command != "create_table");
+    about.map(|c| c.query).collect()
+}
+
+#[test]
+fn an_index_made_or_dropped_concurrently_waits_for_a_migration_that_goes_on_to_its_table() {
+    for (concurrent, word) in [
+        ("CREATE INDEX CONCURRENTLY i1 ON t1 (value)", "create_index"),
+        ("DROP INDEX CONCURRENTLY there", "drop_index"),
+    ] {
+        let database = tables(2);
+        run(&mut database.client(), "CREATE INDEX there ON t1 (value)");
+        let one = database.client();
+        std::thread::scope(|scope| {
+            let mut one = one;
+            run(&mut one, "BEGIN; ALTER TABLE t0 ADD COLUMN a int");
+            let other = scope.spawn(|| run(&mut database.client(), concurrent));
+            wait_until("the index waits to be recorded", || database.waiting() == 1);
+            run(&mut one, "ALTER TABLE t1 ADD COLUMN a int; COMMIT");
+            other.join().unwrap();
+        });
+        // Commands 1 to 3 are of the tables as they were. An index that is on its way out is gone to whoever comes first.
+        let made: Vec<_> = database.commands_after(3);
+        let mut made = words(&made);
+        made[1..].sort_unstable();
+        assert_eq!(
+            made,
+            [
+                ("add_column", "public.t0"),
+                ("add_column", "public.t1"),
+                (word, "public.t1")
+            ]
+        );
+    }
+}
+
+#[test]
+fn what_other_sessions_do_is_left_to_them_to_record() {
+    let database = tables(2);
+    run(&mut database.client(), "CREATE INDEX there ON t1 (value)");
+    let drop = "DROP INDEX CONCURRENTLY there";
+    let (mut holder, mut reader) = (database.client(), database.client());
+    run(&mut holder, "BEGIN; SELECT FROM t0");
+    run(&mut reader, "BEGIN; SELECT FROM t1");
+    std::thread::scope(|scope| {
+        let (mut holder, mut reader) = (holder, reader);
+        let sql = "ALTER TABLE t0 ADD COLUMN a int";
+        let altering = scope.spawn(|| run(&mut database.client(), sql));
+        wait_until("the table is held", || database.waiting() == 1);
+        let dropping = scope.spawn(|| run(&mut database.client(), drop));
+        wait_until("the index is on its way out", || {
+            let sql = "SELECT indisvalid::text FROM pg_index WHERE indexrelid = 'there'::regclass";
+            text(&mut database.client(), sql) == "false" && database.waiting() == 2
+        });
+        // While it waited, the server told the session what has become of the other table.
+        run(&mut holder, "COMMIT");
+        altering.join().unwrap();
+        assert_eq!(queries_about(&database, "public.t1").len(), 1);
+        run(&mut reader, "COMMIT");
+        dropping.join().unwrap();
+    });
+    assert_eq!(queries_about(&database, "public.t1")[1..], [drop]);
 }
 
 #[test]
@@ -276,10 +343,25 @@ fn write(database: &Database<'_>, worker: usize, tables: usize) {
     }
 }
 
+/// Indexes made and dropped concurrently, on a table that transactions above leave alone: of those that they alter,
+/// Postgres itself would call it a deadlock.
+fn index_concurrently(database: &Database<'_>, table: usize) {
+    let mut client = database.client();
+    for round in 0..ROUNDS {
+        for sql in [
+            format!("CREATE INDEX CONCURRENTLY later ON t{table} (value)"),
+            format!("INSERT INTO t{table} VALUES ({round}, 'x')"),
+            "DROP INDEX CONCURRENTLY later".to_owned(),
+        ] {
+            insist(&mut client, &[sql]);
+        }
+    }
+}
+
 #[test]
 fn sessions_that_migrate_write_and_undo_at_once_leave_a_history_that_a_replica_follows() {
     const TABLES: usize = 4;
-    let database = tables(TABLES);
+    let database = tables(TABLES + 1);
     let (mut replica, _) = Replica::follow(&database, None).unwrap();
     std::thread::scope(|scope| {
         let database = &database;
@@ -290,6 +372,7 @@ fn sessions_that_migrate_write_and_undo_at_once_leave_a_history_that_a_replica_f
         for worker in 1..4 {
             sessions.push(scope.spawn(move || write(database, worker, TABLES)));
         }
+        sessions.push(scope.spawn(move || index_concurrently(database, TABLES)));
         // Meanwhile the stream is decoded, record by record and row by row.
         while sessions.iter().any(|session| !session.is_finished()) {
             replica.poll(Duration::from_millis(50)).unwrap();
@@ -302,6 +385,11 @@ fn sessions_that_migrate_write_and_undo_at_once_leave_a_history_that_a_replica_f
     let kept = commands.iter().filter(|c| c.command == "add_column");
     assert_eq!(kept.count(), 8 * ROUNDS * 2 / 3);
     assert!(commands.iter().all(|c| !c.query.contains("lost")));
+    let concurrent = commands
+        .iter()
+        .filter(|c| c.query.contains("CONCURRENTLY"))
+        .count();
+    assert_eq!(concurrent, 2 * ROUNDS);
     let migrations: Vec<_> = migrations.into_iter().map(|m| (m.id, m.version)).collect();
     ledger::verify(&migrations, &commands).unwrap();
     // It refuses ids with a gap or in another order than that of the commits.

@@ -1,7 +1,7 @@
 //! The failure catalogue: cases that broke systems of this kind, each test by the number of its row there.
 //!
-//! Rows 19 and 21 are about Postgres subscribers, of which there is only the half here that needs none: records that
-//! name no role, and what the extension itself runs.
+//! Rows 19 and 21 are about Postgres subscribers; here is the half that needs none: records that name no role, and
+//! what the extension itself runs. The other half is in the tests of subscribers.
 
 mod neighbours;
 mod routes;
