@@ -60,6 +60,7 @@ pub enum Stop {
 pub struct Builder {
     settings: Vec<(String, String)>,
     pg_config: Option<PathBuf>,
+    root: Option<PathBuf>,
 }
 
 impl Builder {
@@ -75,6 +76,12 @@ impl Builder {
     /// The server's `pg_config`, where it is not the one that the tests are of.
     pub fn pg_config(mut self, path: &Path) -> Self {
         self.pg_config = Some(path.to_owned());
+        self
+    }
+
+    /// Where the server's directory is made: a short path that the server's OS user can reach.
+    pub fn below(mut self, root: &Path) -> Self {
+        self.root = Some(root.to_owned());
         self
     }
 
@@ -132,7 +139,8 @@ impl Cluster {
             Some(path) => path.clone(),
             None => pg_config()?,
         };
-        let cluster = Cluster::bare(&pg_config)?;
+        let root = builder.root.as_deref().unwrap_or(Path::new(TEMP_ROOT));
+        let cluster = Cluster::bare(&pg_config, root)?;
         cluster.succeed(
             cluster
                 .command("initdb")
@@ -154,12 +162,12 @@ impl Cluster {
     }
 
     /// A directory with its watchdog, without a server in it yet.
-    fn bare(pg_config: &Path) -> Result<Cluster> {
+    fn bare(pg_config: &Path, root: &Path) -> Result<Cluster> {
         let binaries = binaries(pg_config)?;
         let identity = server_identity()?;
         let directory = tempfile::Builder::new()
             .prefix("electric-")
-            .tempdir_in(TEMP_ROOT)
+            .tempdir_in(root)
             .context("no temporary directory")?
             .keep();
         if let Some((uid, gid)) = identity {
@@ -197,7 +205,7 @@ impl Cluster {
 
     /// A physical standby of this server, started, that follows it.
     pub fn standby(&self) -> Result<Cluster> {
-        let standby = Cluster::bare(&self.binaries.join("pg_config"))?;
+        let standby = Cluster::bare(&self.binaries.join("pg_config"), Path::new(TEMP_ROOT))?;
         let mut command = standby.command("pg_basebackup");
         command.args(["--write-recovery-conf", "--checkpoint=fast", "--no-sync"]);
         command.arg("--host").arg(&self.directory);

@@ -182,7 +182,7 @@ impl Raw {
         }
     }
 
-    /// A session with those parameters, or the error that there is none.
+    /// A session with those parameters, or the error that there is none; of the kind `!` if the connection broke.
     pub fn try_connect(
         port: u16,
         parameters: &[(&str, &str)],
@@ -195,7 +195,10 @@ impl Raw {
         raw.send(&buffer);
         let mut scram = ScramSha256::new(password.as_bytes(), ChannelBinding::unsupported());
         loop {
-            let message = raw.read().expect("the server answers");
+            let message = raw.read().map_err(|error| Message {
+                kind: '!',
+                body: error.to_string().into(),
+            })?;
             let mut answer = BytesMut::new();
             match (message.kind, message.body.get(3)) {
                 ('R', Some(10)) => {

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod bench;
 mod core_regress;
 mod demo;
 mod frameworks;
@@ -38,6 +39,7 @@ enum Job {
     Setup(setup::Options),
     Test(test::Options),
     Demo(demo::Options),
+    Bench(bench::Options),
     CoreRegress(core_regress::Options),
     Frameworks(frameworks::Options),
 }
@@ -57,6 +59,7 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
         Job::Setup(options) => setup::run(&options),
         Job::Test(options) => test::run(&options),
         Job::Demo(options) => demo::run(&options),
+        Job::Bench(options) => bench::run(&options),
         Job::CoreRegress(options) => core_regress::run(&options),
         Job::Frameworks(options) => frameworks::run(&options),
     }
