@@ -177,10 +177,15 @@ impl Reader {
 
         let mut unsupported = BTreeSet::new();
         let mut generated = BTreeSet::new();
+        let mut sequences = relation::owned_sequences(self.id);
         let mut columns = Vec::new();
         let mut defaults = self.defaults(&attributes);
         for attribute in &attributes {
-            let column = self.column(attribute, defaults.remove(&attribute.number))?;
+            let column = self.column(
+                attribute,
+                defaults.remove(&attribute.number),
+                sequences.remove(&attribute.number),
+            )?;
             if sqlite_type(&column.data_type).is_none() {
                 unsupported.insert(column.name.clone());
             }
@@ -317,7 +322,12 @@ impl Reader {
         .collect()
     }
 
-    fn column(&mut self, attribute: &Attribute, default: Option<DefaultRow>) -> Option<Column> {
+    fn column(
+        &mut self,
+        attribute: &Attribute,
+        default: Option<DefaultRow>,
+        owned: Option<(pg_sys::Oid, bool)>,
+    ) -> Option<Column> {
         let data_type = types::column_type(attribute.type_id, attribute.modifier, attribute.dims)?;
         self.needs.collation(attribute.collation, attribute.type_id);
         let mut column = Column {
@@ -337,7 +347,6 @@ impl Reader {
             sequence: None,
             sqlite_default: None,
         };
-        let owned = relation::owned_sequence(self.id, attribute.number);
         if let Some(row) = default.filter(|_| attribute.generated == 0) {
             self.default(row, &mut column, owned);
         } else if let Some((sequence, true)) = owned {

@@ -62,7 +62,25 @@ pub struct Recorded {
 
 /// Recorded shapes.
 pub mod shapes {
+    use std::cell::RefCell;
+    use std::collections::HashMap;
+
     use super::*;
+
+    /// What was read of a table, and the texts that say so.
+    struct Read {
+        shape: String,
+        identity: String,
+        recorded: Recorded,
+    }
+
+    /// So many tables are kept in mind: most sessions migrate few.
+    const KEPT: usize = 100;
+
+    thread_local! {
+        /// By the table's id. As long as the texts are the same, so is what they say.
+        static READ: RefCell<HashMap<u32, Read>> = RefCell::default();
+    }
 
     fn indexed() -> Result<Indexed, Error> {
         find(c"electrified", c"electrified_pkey")
@@ -93,15 +111,39 @@ pub mod shapes {
     pub fn get(id: pg_sys::Oid) -> Result<Option<Recorded>, Error> {
         let Indexed { table, index } = indexed()?;
         let found = heap::scan(table, index, &[Key::oid(1, id)], |row| {
-            Some((row.get::<pgrx::Json>(2)?, row.get::<pgrx::Json>(3)?))
+            Some((row.get::<String>(2)?, row.get::<String>(3)?))
         });
         let Some((shape, identity)) = found.into_iter().flatten().next() else {
             return Ok(None);
         };
-        Ok(Some(Recorded {
-            table: serde_json::from_value(shape.0)?,
-            identity: serde_json::from_value(identity.0)?,
-        }))
+        let known = READ.with_borrow(|read| {
+            read.get(&id.to_u32())
+                .filter(|read| read.shape == shape && read.identity == identity)
+                .map(|read| read.recorded.clone())
+        });
+        if known.is_some() {
+            return Ok(known);
+        }
+        let recorded = Recorded {
+            table: serde_json::from_str(&shape)?,
+            identity: serde_json::from_str(&identity)?,
+        };
+        keep(id, shape, identity, recorded.clone());
+        Ok(Some(recorded))
+    }
+
+    fn keep(id: pg_sys::Oid, shape: String, identity: String, recorded: Recorded) {
+        READ.with_borrow_mut(|read| {
+            if read.len() >= KEPT {
+                read.clear();
+            }
+            let kept = Read {
+                shape,
+                identity,
+                recorded,
+            };
+            read.insert(id.to_u32(), kept);
+        });
     }
 
     /// The recorded shape of a table; `None` if it is not electrified.
@@ -130,27 +172,36 @@ pub mod shapes {
             .collect()
     }
 
-    fn row(
-        id: pg_sys::Oid,
-        shape: &Table,
-        identity: &Ids,
-    ) -> Result<[Option<pg_sys::Datum>; 3], Error> {
-        Ok([
+    /// Records the shape of a table that becomes electrified.
+    pub fn insert(id: pg_sys::Oid, shape: &Table, identity: &Ids) -> Result<(), Error> {
+        let row = [
             Some(id.into()),
             Some(heap::text(&serde_json::to_string(shape)?)),
             Some(heap::text(&serde_json::to_string(identity)?)),
-        ])
-    }
-
-    /// Records the shape of a table that becomes electrified.
-    pub fn insert(id: pg_sys::Oid, shape: &Table, identity: &Ids) -> Result<(), Error> {
-        heap::insert(indexed()?.table, &row(id, shape, identity)?)
+        ];
+        heap::insert(indexed()?.table, &row)
     }
 
     /// Records another shape of a table.
     pub fn update(id: pg_sys::Oid, shape: &Table, identity: &Ids) -> Result<(), Error> {
         let Indexed { table, index } = indexed()?;
-        heap::update(table, index, &[Key::oid(1, id)], &row(id, shape, identity)?)
+        let texts = (
+            serde_json::to_string(shape)?,
+            serde_json::to_string(identity)?,
+        );
+        let row = [
+            Some(id.into()),
+            Some(heap::text(&texts.0)),
+            Some(heap::text(&texts.1)),
+        ];
+        heap::update(table, index, &[Key::oid(1, id)], &row)?;
+        // What is compared next is what is written now.
+        let recorded = Recorded {
+            table: shape.clone(),
+            identity: identity.clone(),
+        };
+        keep(id, texts.0, texts.1, recorded);
+        Ok(())
     }
 
     /// Forgets a table.

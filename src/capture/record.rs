@@ -53,6 +53,7 @@ pub fn again(
     if again {
         postgres.insert(0, drop_what_was_kept(change, table));
     }
+    let op = hash::canonical_json(&op);
     let migration_id = version::migration()?;
     let (last, previous) = store::commands::last()?;
     store::commands::insert(&store::commands::Command {
@@ -63,8 +64,8 @@ pub fn again(
         query: &query(change).unwrap_or_default(),
         postgres: &postgres,
         sqlite: &sqlite::statements(change, table),
-        op: &hash::canonical_json(&op),
-        hash: &hash::next(&previous, &op),
+        hash: &hash::next_of_text(&previous, &op),
+        op: &op,
     })?;
     xact::command_counter_increment();
     Ok(())

@@ -43,11 +43,6 @@ impl Key {
         Key::equal(column, pg_sys::F_OIDEQ, value.into())
     }
 
-    /// `column = integer`, for `int4` columns.
-    pub fn int4(column: u32, value: i32) -> Self {
-        Key::equal(column, pg_sys::F_INT4EQ, value.into())
-    }
-
     /// `column = bigint`.
     pub fn int8(column: u32, value: i64) -> Self {
         Key::equal(column, pg_sys::F_INT8EQ, value.into())

@@ -95,6 +95,10 @@ pub struct Owner {
 
 /// The extension that owns the object, if one does.
 pub fn extension_of(class: pg_sys::Oid, object: pg_sys::Oid) -> Option<Owner> {
+    // The server's own types, which most columns have, are no extension's.
+    if class == pg_sys::TypeRelationId && object.to_u32() < pg_sys::FirstNormalObjectId {
+        return None;
+    }
     // SAFETY: looks up the catalog; the name is a copy.
     unsafe {
         let extension = pg_sys::getExtensionOfObject(class, object);

@@ -1,5 +1,7 @@
 //! Facts about relations, from `pg_class` and what hangs on it.
 
+use std::collections::BTreeMap;
+
 use pgrx::pg_sys;
 
 use super::compat::catalog as c;
@@ -147,27 +149,36 @@ pub fn dependencies(class: pg_sys::Oid, object: pg_sys::Oid) -> Vec<Dependency> 
     )
 }
 
-/// The sequence that a column owns (`serial`) or is made of (identity): its id, and whether it is an identity's.
-pub fn owned_sequence(relation: pg_sys::Oid, column: i16) -> Option<(pg_sys::Oid, bool)> {
-    heap::scan(
+/// The sequences that columns of the table own, by the column's number; whether each is that of an identity column.
+pub fn owned_sequences(relation: pg_sys::Oid) -> BTreeMap<i16, (pg_sys::Oid, bool)> {
+    let found = heap::scan(
         c::DEPENDENCIES,
         c::DEPENDENCIES_BY_REFERENCE,
         &[
             Key::oid(c::dependency::REFERENCED_CLASS, pg_sys::RelationRelationId),
             Key::oid(c::dependency::REFERENCED, relation),
-            Key::int4(c::dependency::REFERENCED_SUB_OBJECT, column.into()),
         ],
         |row| {
             let kind = row.char(c::dependency::KIND);
-            let object = row.oid(c::dependency::OBJECT);
-            (row.oid(c::dependency::CLASS) == pg_sys::RelationRelationId
-                && (kind == b'a' || kind == b'i'))
-                .then_some((object, kind == b'i'))
+            if row.oid(c::dependency::CLASS) != pg_sys::RelationRelationId
+                || !matches!(kind, b'a' | b'i')
+            {
+                return None;
+            }
+            let column = row.get::<i32>(c::dependency::REFERENCED_SUB_OBJECT)?;
+            let column = i16::try_from(column).ok().filter(|column| *column > 0)?;
+            Some((column, (row.oid(c::dependency::OBJECT), kind == b'i')))
         },
-    )
-    .into_iter()
-    .flatten()
-    .find(|(id, _)| class(*id).is_some_and(|class| class.kind == b'S'))
+    );
+    // Indexes depend on columns, too.
+    let is_sequence = |id| class(id).is_some_and(|class| class.kind == b'S');
+    let mut sequences = BTreeMap::new();
+    for (column, (id, is_identity)) in found.into_iter().flatten() {
+        if !sequences.contains_key(&column) && is_sequence(id) {
+            sequences.insert(column, (id, is_identity));
+        }
+    }
+    sequences
 }
 
 /// The parameters of a sequence.

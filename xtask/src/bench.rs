@@ -41,10 +41,6 @@ pub struct Options {
     /// Measure the extension that is installed, without building it
     #[arg(long)]
     installed: bool,
-
-    /// Measure the crates as well, without a server, by criterion
-    #[arg(long)]
-    crates: bool,
 }
 
 /// Peers, where apt has them: the packages of Debian's servers.
@@ -76,12 +72,6 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     install_peers(server, &mut host, &progress)?;
     progress.step("what measures");
     progress.run("building", host.cargo(["build"]).args(&BENCH[1..]))?;
-    if options.crates {
-        for package in ["electric_schema", "electric_ddlx"] {
-            let mut bench = host.cargo(["bench", "--package", package]);
-            ensure_success(&mut bench)?;
-        }
-    }
     println!();
     let mut bench = host.cargo(BENCH);
     bench.env("ELECTRIC_PG_CONFIG", &server.pg_config);
@@ -115,16 +105,6 @@ fn install_peers(server: &Server, host: &mut Host, progress: &Progress) -> Resul
     }
     let packages: Vec<&str> = packages.iter().map(String::as_str).collect();
     host.apt_install(&packages, progress)
-}
-
-fn ensure_success(command: &mut Command) -> Result<()> {
-    let status = command
-        .status()
-        .with_context(|| format!("cannot run {}", ui::shown(command)))?;
-    if !status.success() {
-        bail!("{} ended with {status}", ui::shown(command));
-    }
-    Ok(())
 }
 
 fn exit_code(command: &mut Command) -> Result<ExitCode> {

@@ -11,13 +11,21 @@ pub fn canonical_json(value: &Value) -> String {
 
 /// SHA-256 in hex over the previous hash (empty for the first) and the op's canonical JSON.
 pub fn next(previous: &str, op: &Value) -> String {
+    next_of_text(previous, &canonical_json(op))
+}
+
+/// The same of an op whose canonical JSON is there already.
+pub fn next_of_text(previous: &str, op: &str) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut hasher = Sha256::new();
     hasher.update(previous.as_bytes());
-    hasher.update(canonical_json(op).as_bytes());
-    hasher
+    hasher.update(op.as_bytes());
+    let digits = hasher
         .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
+        .into_iter()
+        .flat_map(|byte| [byte >> 4, byte & 15]);
+    digits
+        .map(|digit| char::from(DIGITS[usize::from(digit)]))
         .collect()
 }
 
