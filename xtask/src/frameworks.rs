@@ -1,7 +1,7 @@
 //! `cargo xtask frameworks`: migration frameworks, run for real against real servers.
 //!
 //! What a framework needs stands in its `run`, under `tests/frameworks`: directories of `tests/frameworks/tools`, which pip and
-//! npm fill, and packages of apt's.
+//! npm fill, and packages of apt's. Those in Rust are projects of their own, which `run` builds.
 
 use crate::host::{Host, has};
 use crate::pgrx;
@@ -183,6 +183,7 @@ fn choose(all: &[Framework], options: &Options) -> Result<Vec<Framework>> {
 /// Installs what the frameworks need.
 pub fn prepare(host: &mut Host, frameworks: &[Framework], progress: &mut Progress) -> Result<()> {
     progress.step("what the frameworks need");
+    fs::create_dir_all(tools(host))?;
     let mut needs: Vec<&str> = frameworks
         .iter()
         .flat_map(|framework| framework.needs.iter().map(String::as_str))

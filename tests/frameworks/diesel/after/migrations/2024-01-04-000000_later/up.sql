@@ -1,0 +1,1 @@
+ALTER TABLE items ADD COLUMN later int DEFAULT 7;

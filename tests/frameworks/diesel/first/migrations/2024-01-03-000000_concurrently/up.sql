@@ -1,0 +1,1 @@
+CREATE INDEX CONCURRENTLY items_extra_idx ON items (extra);

@@ -1,0 +1,15 @@
+use sea_orm_migration::prelude::*;
+
+#[derive(DeriveMigrationName)]
+pub struct Migration;
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let items = Table::alter()
+            .table(Alias::new("items"))
+            .add_column(ColumnDef::new(Alias::new("later")).integer().default(7))
+            .to_owned();
+        manager.alter_table(items).await
+    }
+}
