@@ -31,7 +31,8 @@ CREATE TABLE electric.ddl_commands (
     sqlite text[] NOT NULL,
     op jsonb NOT NULL,
     hash text NOT NULL
-);
+-- Compressing an op would cost more than all else that writes it.
+) WITH (toast_tuple_target = 8160);
 CREATE INDEX ddl_commands_relation_idx ON electric.ddl_commands (relation, id);
 CREATE INDEX ddl_commands_command_idx ON electric.ddl_commands (command, relation, id);
 COMMENT ON TABLE electric.ddl_commands IS 'Every change of an electrified table, one row each, in the order they happened; append-only';

@@ -1,6 +1,7 @@
 //! Capture by effect: what a command touched is compared with what is recorded; the difference is recorded or refused.
 
 use std::collections::BTreeSet;
+use std::rc::Rc;
 
 use pgrx::pg_sys;
 
@@ -22,7 +23,9 @@ pub mod types;
 /// A command begins. What its parse tree shows to be refused is refused now. One that will migrate a table waits for
 /// other migrations now, before it locks the table: else rows of the table would have to wait with it, and two that
 /// lock tables first could wait for each other.
-pub fn command_starts(statement: &Statement) -> Result<(), Error> {
+///
+/// Gives what is watched.
+pub fn command_starts(statement: &Statement) -> Result<Rc<Watch>, Error> {
     // The server renames a schema under the feet of `electric.enable`, whose locks are on the tables in it.
     if matches!(statement, Statement::RenameSchema(_)) && precheck::permission::is_given(statement)
     {
@@ -32,13 +35,13 @@ pub fn command_starts(statement: &Statement) -> Result<(), Error> {
     let watch = watch::current()?;
     precheck::refuse(statement, &watch)?;
     if watch.is_empty() {
-        return Ok(());
+        return Ok(watch);
     }
     if migrates(statement, &watch) || precheck::partitions::migrates(statement, &watch) {
         locks::migrations();
     }
     precheck::partitions::lock(statement, &watch);
-    Ok(())
+    Ok(watch)
 }
 
 /// Whether the statement will change the shape of an electrified table or the labels of an enum in use. Commands that
@@ -90,7 +93,10 @@ pub fn command_ended(event: Option<Event>) -> Result<(), Error> {
     if event.as_ref().is_some_and(Event::cascades) {
         types = watch.with_all_domains(types);
     }
-    let statement = event.map(|event| event.statement());
+    // Most commands are not looked at once more: only these want to know what they were.
+    let statement = event
+        .filter(|_| watch.uses_types() || !touched.moves.is_empty())
+        .map(|event| event.statement());
     match &statement {
         Some(Statement::ChangeType(id, _) | Statement::AlterDomain(id, _)) if watch.uses(*id) => {
             types.push(*id)

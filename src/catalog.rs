@@ -5,10 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use electric_schema::dialect::types::sqlite_type;
 use electric_schema::diff::NewColumn;
 use electric_schema::identity::Ids;
-use electric_schema::model::{
-    Action, Column, ColumnType, Constraint, ForeignKey, Identity, Index, References, SqliteType,
-    Table,
-};
+use electric_schema::model::{Column, ColumnType, Identity, Index, SqliteType, Table};
 use electric_schema::names;
 use pgrx::pg_sys;
 
@@ -17,9 +14,11 @@ use crate::pg::heap::{self, Key, Row};
 use crate::pg::relation::{self, Class};
 use crate::pg::{collation, deparse, expression, names as server, session, types};
 
+mod constraints;
 mod definition;
 mod uses;
 
+use constraints::ConstraintRow;
 use definition::custom_types;
 pub use definition::{type_definition, type_identity};
 use uses::{Needs, Uses};
@@ -106,6 +105,8 @@ struct Reader {
     schema: String,
     own: Vec<pg_sys::Oid>,
     names: BTreeMap<i16, String>,
+    /// Columns whose types and collations are the server's own.
+    plain: BTreeSet<i16>,
     needs: Needs,
 }
 
@@ -130,21 +131,6 @@ struct DefaultRow {
     constant: Option<String>,
 }
 
-/// A row of `pg_constraint`.
-struct ConstraintRow {
-    id: pg_sys::Oid,
-    name: String,
-    kind: u8,
-    validated: bool,
-    acts: bool,
-    index: pg_sys::Oid,
-    referenced: pg_sys::Oid,
-    on_update: u8,
-    on_delete: u8,
-    columns: Vec<i16>,
-    referenced_columns: Vec<i16>,
-}
-
 impl Reader {
     fn new(id: pg_sys::Oid) -> Option<Reader> {
         let class = relation::class(id)?;
@@ -157,6 +143,7 @@ impl Reader {
             class,
             own: vec![id],
             names: BTreeMap::new(),
+            plain: BTreeSet::new(),
             needs: Needs::default(),
         })
     }
@@ -166,6 +153,11 @@ impl Reader {
         self.names = attributes
             .iter()
             .map(|a| (a.number, a.name.clone()))
+            .collect();
+        self.plain = attributes
+            .iter()
+            .filter(|a| types::is_built_in(a.type_id) && types::is_built_in(a.collation))
+            .map(|a| a.number)
             .collect();
         let mut types = Vec::new();
         for attribute in &attributes {
@@ -177,7 +169,11 @@ impl Reader {
 
         let mut unsupported = BTreeSet::new();
         let mut generated = BTreeSet::new();
-        let mut sequences = relation::owned_sequences(self.id);
+        let may_own = |a: &Attribute| a.has_default || a.identity != 0;
+        let mut sequences = match attributes.iter().any(may_own) {
+            true => relation::owned_sequences(self.id),
+            false => BTreeMap::new(),
+        };
         let mut columns = Vec::new();
         let mut defaults = self.defaults(&attributes);
         for attribute in &attributes {
@@ -408,81 +404,6 @@ impl Reader {
         self.needs.add(uses);
     }
 
-    fn constraints(&self) -> Vec<ConstraintRow> {
-        use c::constraint::*;
-        heap::scan(
-            c::CONSTRAINTS,
-            c::CONSTRAINTS_BY_RELATION,
-            &[Key::oid(RELATION, self.id)],
-            |row| {
-                // A key to a partitioned table has a part for each partition, which comes and goes with that.
-                let is_part = row.char(KIND) == b'f' && row.oid(PARENT) != pg_sys::Oid::INVALID;
-                (!is_part).then(|| ConstraintRow {
-                    id: row.oid(OID),
-                    name: row.name(NAME),
-                    kind: row.char(KIND),
-                    validated: row.bool(VALIDATED),
-                    acts: row.datum(TREE).is_some_and(expression::acts),
-                    index: row.oid(INDEX),
-                    referenced: row.oid(REFERENCED),
-                    on_update: row.char(ON_UPDATE),
-                    on_delete: row.char(ON_DELETE),
-                    columns: row.int2s(COLUMNS),
-                    referenced_columns: row.int2s(REFERENCED_COLUMNS),
-                })
-            },
-        )
-        .into_iter()
-        .flatten()
-        .collect()
-    }
-
-    fn constraint(&mut self, row: &ConstraintRow) -> Option<Constraint> {
-        let mut uses = Uses::of(c::CONSTRAINTS, row.id, &self.own);
-        if matches!(row.kind, b'p' | b'u' | b'x') {
-            let index = Uses::of(pg_sys::RelationRelationId, row.index, &self.own);
-            uses = uses.and(index);
-        }
-        uses.is_local |= row.acts;
-        Some(Constraint {
-            name: row.name.clone(),
-            columns: self.column_names(&row.columns),
-            definition: deparse::constraint(row.id)?,
-            validated: row.validated,
-            is_local: self.needs.add(uses),
-        })
-    }
-
-    fn foreign_key(&self, row: &ConstraintRow) -> Option<ForeignKey> {
-        let class = relation::class(row.referenced)?;
-        let names: BTreeMap<i16, String> = if row.referenced == self.id {
-            self.names.clone()
-        } else {
-            row.referenced_columns
-                .iter()
-                .filter_map(|number| Some((*number, types::column_name(row.referenced, *number)?)))
-                .collect()
-        };
-        Some(ForeignKey {
-            name: row.name.clone(),
-            columns: self.column_names(&row.columns),
-            references: References {
-                schema: server::schema_name(class.schema)?,
-                table: class.name,
-                columns: row
-                    .referenced_columns
-                    .iter()
-                    .filter_map(|number| names.get(number).cloned())
-                    .collect(),
-            },
-            on_delete: action(row.on_delete),
-            on_update: action(row.on_update),
-            definition: deparse::constraint(row.id)?,
-            validated: row.validated,
-            sqlite: false,
-        })
-    }
-
     fn column_names(&self, numbers: &[i16]) -> Vec<String> {
         numbers
             .iter()
@@ -565,16 +486,6 @@ fn direction(option: i16) -> &'static str {
         (false, true) => " NULLS FIRST",
         (true, true) => " DESC",
         (true, false) => " DESC NULLS LAST",
-    }
-}
-
-fn action(code: u8) -> Action {
-    match code {
-        b'r' => Action::Restrict,
-        b'c' => Action::Cascade,
-        b'n' => Action::SetNull,
-        b'd' => Action::SetDefault,
-        _ => Action::NoAction,
     }
 }
 

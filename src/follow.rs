@@ -1,5 +1,7 @@
 //! Following a publisher: what its commands did there is done here, inside the apply worker's transaction.
 
+use std::rc::Rc;
+
 use electric_schema::hash;
 use electric_schema::model::{Table, TypeDefinition};
 use electric_schema::names::qualified_quoted;
@@ -114,7 +116,9 @@ fn understand(command: &Command) -> Result<(), Error> {
 /// A record that does not continue the chain comes after others that are missing, or was changed.
 fn continues(command: &Command) -> Result<(), Error> {
     let previous = store::commands::seen_place(command.id - 1)?.unwrap_or_default();
-    if previous.id == command.id - 1 && hash::next(&previous.hash, &command.op) == command.hash {
+    if previous.id == command.id - 1
+        && hash::next(&previous.hash, &hash::canonical_json(&command.op)) == command.hash
+    {
         return Ok(());
     }
     Err(Error::new(
@@ -278,7 +282,7 @@ pub fn forget_table(id: pg_sys::Oid) -> Result<(), Error> {
 
 fn changed(table: &Table) -> Result<(), Error> {
     let (id, actual) = find(table)?;
-    store::shapes::update(id, table, &actual.identity)?;
+    store::shapes::update(id, Rc::new(table.clone()), Rc::new(actual.identity))?;
     watch::changed();
     Ok(())
 }

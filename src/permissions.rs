@@ -1,5 +1,7 @@
 //! Privileges of clients and assignments of roles: checked, stored and recorded, and kept right when tables change.
 
+use std::rc::Rc;
+
 use electric_schema::change::Change;
 use electric_schema::model::{Constraint, Index, Table, TypeKind};
 use electric_schema::names::{qualified, quote_ident_if_needed};
@@ -77,7 +79,7 @@ fn target(id: pg_sys::Oid) -> Result<Target, Error> {
 /// The recorded shape of an electrified table.
 fn shape_of(id: pg_sys::Oid) -> Result<Table, Error> {
     if let Some(table) = store::shapes::shape(id)? {
-        return Ok(table);
+        return Ok(Rc::unwrap_or_clone(table));
     }
     if relation::class(id).is_none() {
         return Err(Error::new(
@@ -102,9 +104,8 @@ fn shape_of(id: pg_sys::Oid) -> Result<Table, Error> {
 
 /// The recorded shape of the table of that name, if it is electrified.
 fn lookup(schema: &str, name: &str) -> Option<Table> {
-    store::shapes::shape(names::relation_of(schema, name)?)
-        .ok()
-        .flatten()
+    let table = store::shapes::shape(names::relation_of(schema, name)?);
+    table.ok().flatten().map(Rc::unwrap_or_clone)
 }
 
 /// Grants the privileges on the tables to the roles.

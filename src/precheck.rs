@@ -3,6 +3,8 @@
 //!
 //! Where the parse tree is not enough, the effect decides ([`crate::capture`]).
 
+use std::rc::Rc;
+
 use electric_schema::diff;
 use electric_schema::model::Table;
 use electric_schema::policy::{Policy, widens};
@@ -132,7 +134,7 @@ fn judge(statement: &Statement, watch: &Watch) -> Result<(), Error> {
 }
 
 /// The recorded shape, if the relation is an electrified table.
-fn electrified(id: pg_sys::Oid, watch: &Watch) -> Result<Option<Table>, Error> {
+fn electrified(id: pg_sys::Oid, watch: &Watch) -> Result<Option<Rc<Table>>, Error> {
     if watch.has(id) {
         store::shapes::shape(id)
     } else {

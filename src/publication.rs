@@ -30,7 +30,7 @@ pub fn ensure() -> Result<(), Error> {
             "COMMENT ON PUBLICATION {quoted} IS 'Electric: electrified tables and their migrations'"
         ));
     };
-    let owner_of_extension = names::extension_owner(names::extension_id(c"electric"));
+    let owner_of_extension = names::extension_owner(names::own_extension());
     if facts.owner != owner_of_extension && !session::is_superuser_role(facts.owner) {
         return Err(Error::new(
             SqlState::InsufficientPrivilege,

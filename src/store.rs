@@ -3,14 +3,15 @@
 //! What says `seen` reads what the calling statement sees, the rest what is there at the moment.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use electric_schema::identity::Ids;
 use electric_schema::model::{Table, TypeDefinition};
 use pgrx::pg_sys;
 
 use crate::error::Error;
-use crate::pg::heap::{self, Key, Seen};
-use crate::pg::names;
+use crate::pg::heap::{self, Key, Seen, Version};
+use crate::pg::{names, touched};
 
 pub mod commands;
 pub mod frameworks;
@@ -44,20 +45,27 @@ fn find(table: &std::ffi::CStr, index: &std::ffi::CStr) -> Result<Indexed, Error
 
 /// The table that lists what is electrified; the invalid id where the extension is not created.
 pub fn list() -> pg_sys::Oid {
-    let schema = names::schema_id(c"electric");
-    if schema == pg_sys::Oid::INVALID {
-        return schema;
-    }
-    names::relation_id(c"electrified", schema)
+    list_and_generation().0
+}
+
+/// The table that lists what is electrified, and how often the list has changed as far as this backend knows.
+pub fn list_and_generation() -> (pg_sys::Oid, u64) {
+    touched::list(|| {
+        let schema = names::schema_id(c"electric");
+        if schema == pg_sys::Oid::INVALID {
+            return schema;
+        }
+        names::relation_id(c"electrified", schema)
+    })
 }
 
 /// What is recorded of an electrified table.
 #[derive(Debug, Clone)]
 pub struct Recorded {
     /// Its shape.
-    pub table: Table,
+    pub table: Rc<Table>,
     /// Ids of its parts.
-    pub identity: Ids,
+    pub identity: Rc<Ids>,
 }
 
 /// Recorded shapes.
@@ -67,19 +75,12 @@ pub mod shapes {
 
     use super::*;
 
-    /// What was read of a table, and the texts that say so.
-    struct Read {
-        shape: String,
-        identity: String,
-        recorded: Recorded,
-    }
-
     /// So many tables are kept in mind: most sessions migrate few.
     const KEPT: usize = 100;
 
     thread_local! {
-        /// By the table's id. As long as the texts are the same, so is what they say.
-        static READ: RefCell<HashMap<u32, Read>> = RefCell::default();
+        /// By the table's id: the version of the row that was read, and what it says.
+        static READ: RefCell<HashMap<u32, (Version, Recorded)>> = RefCell::default();
     }
 
     fn indexed() -> Result<Indexed, Error> {
@@ -110,44 +111,39 @@ pub mod shapes {
     /// What is recorded of a table; `None` if it is not electrified.
     pub fn get(id: pg_sys::Oid) -> Result<Option<Recorded>, Error> {
         let Indexed { table, index } = indexed()?;
-        let found = heap::scan(table, index, &[Key::oid(1, id)], |row| {
-            Some((row.get::<String>(2)?, row.get::<String>(3)?))
-        });
-        let Some((shape, identity)) = found.into_iter().flatten().next() else {
-            return Ok(None);
-        };
-        let known = READ.with_borrow(|read| {
-            read.get(&id.to_u32())
-                .filter(|read| read.shape == shape && read.identity == identity)
-                .map(|read| read.recorded.clone())
-        });
-        if known.is_some() {
-            return Ok(known);
-        }
-        let recorded = Recorded {
-            table: serde_json::from_str(&shape)?,
-            identity: serde_json::from_str(&identity)?,
-        };
-        keep(id, shape, identity, recorded.clone());
-        Ok(Some(recorded))
+        let found = heap::scan(table, index, &[Key::oid(1, id)], |row| read(id, row));
+        found.into_iter().next().transpose()
     }
 
-    fn keep(id: pg_sys::Oid, shape: String, identity: String, recorded: Recorded) {
+    fn read(id: pg_sys::Oid, row: &heap::Row) -> Result<Recorded, Error> {
+        let version = row.version();
+        let known = READ.with_borrow(|read| {
+            let known = read.get(&id.to_u32()).filter(|known| known.0 == version);
+            known.map(|known| known.1.clone())
+        });
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let text = |column| row.get::<String>(column).unwrap_or_default();
+        let recorded = Recorded {
+            table: Rc::new(serde_json::from_str(&text(2))?),
+            identity: Rc::new(serde_json::from_str(&text(3))?),
+        };
+        keep(id, version, recorded.clone());
+        Ok(recorded)
+    }
+
+    fn keep(id: pg_sys::Oid, version: Version, recorded: Recorded) {
         READ.with_borrow_mut(|read| {
             if read.len() >= KEPT {
                 read.clear();
             }
-            let kept = Read {
-                shape,
-                identity,
-                recorded,
-            };
-            read.insert(id.to_u32(), kept);
+            read.insert(id.to_u32(), (version, recorded));
         });
     }
 
     /// The recorded shape of a table; `None` if it is not electrified.
-    pub fn shape(id: pg_sys::Oid) -> Result<Option<Table>, Error> {
+    pub fn shape(id: pg_sys::Oid) -> Result<Option<Rc<Table>>, Error> {
         Ok(get(id)?.map(|recorded| recorded.table))
     }
 
@@ -183,24 +179,17 @@ pub mod shapes {
     }
 
     /// Records another shape of a table.
-    pub fn update(id: pg_sys::Oid, shape: &Table, identity: &Ids) -> Result<(), Error> {
-        let Indexed { table, index } = indexed()?;
-        let texts = (
-            serde_json::to_string(shape)?,
-            serde_json::to_string(identity)?,
-        );
+    pub fn update(id: pg_sys::Oid, table: Rc<Table>, identity: Rc<Ids>) -> Result<(), Error> {
         let row = [
             Some(id.into()),
-            Some(heap::text(&texts.0)),
-            Some(heap::text(&texts.1)),
+            Some(heap::text(&serde_json::to_string(&*table)?)),
+            Some(heap::text(&serde_json::to_string(&*identity)?)),
         ];
-        heap::update(table, index, &[Key::oid(1, id)], &row)?;
-        // What is compared next is what is written now.
-        let recorded = Recorded {
-            table: shape.clone(),
-            identity: identity.clone(),
-        };
-        keep(id, texts.0, texts.1, recorded);
+        let at = indexed()?;
+        let written = heap::update(at.table, at.index, &[Key::oid(1, id)], &row)?;
+        if let Some(version) = written {
+            keep(id, version, Recorded { table, identity });
+        }
         Ok(())
     }
 
@@ -285,7 +274,8 @@ pub mod types {
             index,
             &[Key::oid(1, id)],
             &row(id, definition, identity)?,
-        )
+        )?;
+        Ok(())
     }
 
     /// Forgets a type.
@@ -463,6 +453,7 @@ pub mod migrations {
     /// Replaces the one with that id.
     pub fn update(migration: &Migration) -> Result<(), Error> {
         let Indexed { table, index } = indexed()?;
-        heap::update(table, index, &[Key::int8(1, migration.id)], &row(migration))
+        heap::update(table, index, &[Key::int8(1, migration.id)], &row(migration))?;
+        Ok(())
     }
 }

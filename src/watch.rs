@@ -58,8 +58,7 @@ pub fn current() -> Result<Rc<Watch>, Error> {
 }
 
 fn read() -> Result<Rc<Watch>, Error> {
-    let list = store::list();
-    let generation = touched::list_generation(list);
+    let (list, generation) = store::list_and_generation();
     let (read, watch) = WATCH.with_borrow(Clone::clone);
     if read == generation {
         return Ok(watch);
@@ -164,6 +163,11 @@ impl Watch {
     /// Whether the relation is an electrified table or an index of one.
     pub fn watches(&self, id: pg_sys::Oid) -> bool {
         self.has(id) || relation::table_of_index(id).is_some_and(|table| self.has(table))
+    }
+
+    /// Whether electrified tables use types that users made.
+    pub fn uses_types(&self) -> bool {
+        !self.types.is_empty()
     }
 
     /// Whether an electrified table uses the type.

@@ -7,6 +7,7 @@ mod report;
 mod statements;
 mod statistics;
 mod subject;
+mod tasks;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ use clap::Parser;
 use electric_tests::cluster;
 use statements::{Rounds, WORKLOADS, Workload};
 use subject::{Server, Sizes, Subject, thousands};
+use tasks::{Servers, TASKS, Task};
 
 /// Measures what Electric costs; `cargo xtask bench` builds and installs what this needs, and runs it.
 #[derive(Parser)]
@@ -58,40 +60,71 @@ fn run(options: &Options) -> Result<()> {
         for Workload { name, title, .. } in &WORKLOADS {
             println!("{name:<14} {title}");
         }
+        for Task { name, title, .. } in &TASKS {
+            println!("{name:<14} {}", title(Sizes::WHOLE));
+        }
         return Ok(());
     }
-    let chosen = chosen(&options.only)?;
+    let (workloads, tasks) = chosen(&options.only)?;
     let rounds = options.rounds.unwrap_or(if options.quick { 5 } else { 15 });
     let sizes = if options.quick {
-        Sizes {
-            tables: 1_000,
-            commands: 10_000,
-        }
+        Sizes::QUICK
     } else {
-        Sizes {
-            tables: 10_000,
-            commands: 100_000,
-        }
+        Sizes::WHOLE
     };
     std::fs::create_dir_all(&options.out)
         .with_context(|| format!("cannot make {}", options.out.display()))?;
     let mut report = report::Report::new(&options.out, sizes, rounds)?;
-    measure_statements(&chosen, rounds, sizes, &mut report)?;
+    measure_statements(&workloads, rounds, sizes, &mut report)?;
+    measure_tasks(&tasks, rounds, sizes, &mut report)?;
     report.finish()
 }
 
-fn chosen(only: &[String]) -> Result<Vec<&'static Workload>> {
+fn chosen(only: &[String]) -> Result<(Vec<&'static Workload>, Vec<&'static Task>)> {
+    let names = || {
+        let workloads = WORKLOADS.iter().map(|workload| workload.name);
+        workloads.chain(TASKS.iter().map(|task| task.name))
+    };
     for name in only {
-        if !WORKLOADS.iter().any(|workload| workload.name == name) {
-            let names: Vec<&str> = WORKLOADS.iter().map(|workload| workload.name).collect();
+        if !names().any(|known| known == name) {
+            let names: Vec<&str> = names().collect();
             bail!(
                 "there is no workload {name:?}; there are: {}",
                 names.join(", ")
             );
         }
     }
-    let wanted = |workload: &&Workload| only.is_empty() || only.iter().any(|n| n == workload.name);
-    Ok(WORKLOADS.iter().filter(wanted).collect())
+    let wanted = |name: &str| only.is_empty() || only.iter().any(|n| n == name);
+    let workloads = WORKLOADS.iter().filter(|workload| wanted(workload.name));
+    let tasks = TASKS.iter().filter(|task| wanted(task.name));
+    Ok((workloads.collect(), tasks.collect()))
+}
+
+/// Things that are done as a whole take long: a third of the rounds is for them.
+fn measure_tasks(
+    tasks: &[&'static Task],
+    rounds: usize,
+    sizes: Sizes,
+    report: &mut report::Report,
+) -> Result<()> {
+    if tasks.is_empty() {
+        return Ok(());
+    }
+    let servers = Servers::make(sizes)?;
+    for task in tasks {
+        let begin = Instant::now();
+        let mut sides = vec![Vec::new(); task.sides.len()];
+        for _ in 0..rounds.div_ceil(3) {
+            let measured = (task.round)(&servers).with_context(|| task.name)?;
+            sides
+                .iter_mut()
+                .zip(measured)
+                .for_each(|(side, measured)| side.push(measured));
+        }
+        report.task(task, &sides)?;
+        println!("{} ({:.1} s)", task.name, begin.elapsed().as_secs_f64());
+    }
+    Ok(())
 }
 
 fn measure_statements(

@@ -55,7 +55,7 @@ fn paint<'a>(
         .disable_y_mesh()
         .disable_y_axis()
         .y_labels(0)
-        .x_desc("backend CPU, ratio to a stock server; a dot per round")
+        .x_desc("ratio to what it is compared with; a dot per round")
         .draw()?;
     let blue = RGBColor(90, 130, 190);
     for (row, bar) in bars.iter().enumerate() {

@@ -11,6 +11,7 @@ use crate::plot;
 use crate::statements::{Rounds, Workload, ratios};
 use crate::statistics::Summary;
 use crate::subject::{Kind, Server, Sizes, State, Subject};
+use crate::tasks::{Bar, Task};
 
 /// A line of the table.
 struct Line {
@@ -93,7 +94,7 @@ impl Report {
                 Line {
                     workload: workload.title.to_owned(),
                     server: subject.name(self.sizes),
-                    cost: format!("{cost:.1} µs"),
+                    cost: format!("{cost:.1} µs of CPU"),
                     cpu: if is_stock { "1".into() } else { shown(ratio) },
                     wall: if is_stock { "1".into() } else { shown(wall) },
                     bar: if judged {
@@ -143,13 +144,69 @@ impl Report {
         plot::draw(&file, workload.title, workload.bar, &bars)
     }
 
+    /// Adds the lines and the plot of something that is done as a whole: what each side took, round by round.
+    pub fn task(&mut self, task: &Task, sides: &[Vec<f64>]) -> Result<()> {
+        let title = (task.title)(self.sizes);
+        let base = sides.first().context("nothing was measured")?;
+        let mut bars = Vec::new();
+        for (at, (label, side)) in task.sides.iter().zip(sides).enumerate() {
+            let ratios: Vec<f64> = side
+                .iter()
+                .zip(base)
+                .map(|(one, base)| one / base)
+                .collect();
+            let more: Vec<f64> = side
+                .iter()
+                .zip(base)
+                .map(|(one, base)| one - base)
+                .collect();
+            let (Some(cost), Some(ratio), Some(more)) =
+                (Summary::of(side), Summary::of(&ratios), Summary::of(&more))
+            else {
+                continue;
+            };
+            let (bar, verdict) = match task.bar {
+                // What comes after the second side is for comparison.
+                _ if at != 1 => (String::new(), ""),
+                Bar::Ratio(most) => (format!("≤ {most}"), verdict(ratio.median <= most)),
+                Bar::More(most) => (
+                    format!("≤ {most} {} more", task.unit),
+                    verdict(more.median <= most),
+                ),
+                Bar::None => (String::new(), ""),
+            };
+            self.lines.push(Line {
+                workload: title.clone(),
+                server: (*label).to_owned(),
+                cost: format!("{:.1} {}", cost.median, task.unit),
+                cpu: if at == 0 { "1".into() } else { shown(ratio) },
+                wall: String::new(),
+                bar,
+                verdict,
+            });
+            if at > 0 {
+                bars.push(plot::Bar {
+                    label: (*label).to_owned(),
+                    ratio,
+                    rounds: ratios,
+                });
+            }
+        }
+        let bar = match task.bar {
+            Bar::Ratio(most) => most,
+            Bar::More(_) | Bar::None => 1.0,
+        };
+        let file = self.directory.join(format!("{}.svg", task.name));
+        plot::draw(&file, &title, bar, &bars)
+    }
+
     /// Prints the table and writes it down.
     pub fn finish(&self) -> Result<()> {
         let head = [
             "workload",
             "server",
-            "CPU per statement",
-            "CPU ratio",
+            "cost",
+            "ratio",
             "wall ratio",
             "bar",
             "",

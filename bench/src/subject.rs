@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use electric_tests::cluster::{Cluster, Stop};
 use postgres::Client;
 
@@ -92,6 +92,27 @@ pub struct Sizes {
     pub tables: usize,
     /// Rows of history of [`State::LongHistory`].
     pub commands: usize,
+    /// Tables of what is done as a whole.
+    pub some: usize,
+    /// Commands that are replayed.
+    pub replayed: usize,
+}
+
+impl Sizes {
+    /// Those that the bars are about.
+    pub const WHOLE: Sizes = Sizes {
+        tables: 10_000,
+        commands: 100_000,
+        some: 2_000,
+        replayed: 10_000,
+    };
+    /// Smaller ones.
+    pub const QUICK: Sizes = Sizes {
+        tables: 1_000,
+        commands: 10_000,
+        some: 400,
+        replayed: 1_000,
+    };
 }
 
 /// `10000` as `10,000`.
@@ -162,24 +183,49 @@ impl Server {
             subject,
             cluster: builder.start()?,
         };
-        let mut client = server.cluster.connect("postgres", "postgres")?;
+        server.renew()?;
+        Ok(server)
+    }
+
+    /// Gives it a new database with the extension of its kind, in place of the one it has.
+    pub fn renew(&self) -> Result<()> {
+        let mut client = self.cluster.connect("postgres", "postgres")?;
+        client.batch_execute(&format!("DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)"))?;
         client.batch_execute(&format!("CREATE DATABASE {DATABASE}"))?;
-        let dsn = format!(
-            "host={} port={} dbname={DATABASE} user=postgres",
-            server.cluster.directory().display(),
-            server.cluster.port()
-        );
-        let mut client = server.client()?;
-        client.batch_execute(&match subject.kind {
-            Kind::Stock | Kind::Preloaded | Kind::PgAudit => String::new(),
+        let mut client = self.client()?;
+        client.batch_execute(&match self.subject.kind {
+            Kind::Stock | Kind::Preloaded => String::new(),
+            Kind::PgAudit => "CREATE EXTENSION pgaudit".to_owned(),
             Kind::Electric => "CREATE EXTENSION electric".to_owned(),
             Kind::PlPgSql => PLPGSQL.to_owned(),
-            Kind::PglDdlDeploy => PGL_DDL_DEPLOY.replace("{dsn}", &dsn),
+            Kind::PglDdlDeploy => PGL_DDL_DEPLOY.replace("{dsn}", &self.conninfo()),
         })?;
-        if subject.kind == Kind::PgAudit {
-            client.batch_execute("CREATE EXTENSION pgaudit")?;
-        }
-        Ok(server)
+        Ok(())
+    }
+
+    /// Where its database is.
+    pub fn conninfo(&self) -> String {
+        format!(
+            "host={} port={} dbname={DATABASE} user=postgres",
+            self.cluster.directory().display(),
+            self.cluster.port()
+        )
+    }
+
+    /// Runs a file by psql.
+    pub fn psql(&self, file: &Path) -> Result<()> {
+        let file = file.to_str().context("a path that is no text")?;
+        let output = self.cluster.psql(
+            DATABASE,
+            "postgres",
+            &["-q", "-v", "ON_ERROR_STOP=1", "-f", file],
+        )?;
+        ensure!(
+            output.status.success(),
+            "psql: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Ok(())
     }
 
     fn fill(&self, sizes: Sizes) -> Result<()> {

@@ -182,7 +182,7 @@ pub fn drift_report(_call: &Call) -> Result<Datum, Error> {
         report.push(json!({
             "relation": recorded.qualified_name(),
             "problem": problem,
-            "recorded": recorded,
+            "recorded": *recorded,
             "actual": actual,
         }));
     }

@@ -1,6 +1,7 @@
 //! `electric.enable`, `electric.disable` and `CALL electric.electrify`.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::rc::Rc;
 
 use electric_schema::change::Change;
 use electric_schema::dialect::sqlite;
@@ -197,7 +198,7 @@ fn settle(candidate: &Candidate, tables: &mut HashMap<pg_sys::Oid, Table>) -> Re
             continue;
         };
         let referenced = match tables.get(&target) {
-            Some(referenced) => Some(referenced.clone()),
+            Some(referenced) => Some(Rc::new(referenced.clone())),
             None => store::shapes::shape(target)?,
         };
         key.sqlite = referenced.is_some_and(|referenced| {

@@ -15,8 +15,8 @@ pub fn idle() -> bool {
 /// A command begins that fires no event trigger; the utility hook calls this in its stead.
 pub fn utility_starts(statement: &Statement) -> Result<Datum, Error> {
     if !idle() {
-        capture::command_starts(statement)?;
-        touched::command_starts(false, statement, watch::current()?.partitioned());
+        let watch = capture::command_starts(statement)?;
+        touched::command_starts(false, statement, watch.partitioned());
     }
     Ok(void())
 }
@@ -39,11 +39,13 @@ pub fn on_command_start(call: &Call) -> Result<Datum, Error> {
         return Ok(void());
     };
     let statement = event.statement();
-    if !ours {
-        capture::command_starts(&statement)?;
-    }
+    let watch = if ours {
+        watch::current()?
+    } else {
+        capture::command_starts(&statement)?
+    };
     let starts = || {
-        touched::command_starts(ours, &statement, watch::current()?.partitioned());
+        touched::command_starts(ours, &statement, watch.partitioned());
         Ok(void())
     };
     let Statement::DropExtensions(names) = &statement else {

@@ -10,7 +10,7 @@ use electric_schema::names::qualified_quoted;
 
 use super::{tables, types};
 use crate::error::Error;
-use crate::pg::{entry, locks, names, session, touched, xact};
+use crate::pg::{entry, locks, names, session, xact};
 use crate::{api, publication, store, watch};
 
 thread_local! {
@@ -21,7 +21,7 @@ thread_local! {
 /// Takes on what has come. A table that is not as recorded is left alone: its next change is compared with the record
 /// by text, and `electric.drift` shows it.
 pub fn take_on() -> Result<(), Error> {
-    let generation = || touched::list_generation(store::list());
+    let generation = || store::list_and_generation().1;
     if !watch::current()?.has_come() || !session::may_write() || TRIED.get() == generation() {
         return Ok(());
     }

@@ -4,8 +4,9 @@ use std::cell::RefCell;
 
 use electric_schema::change::Change;
 use electric_schema::dialect::{postgres, sqlite};
+use electric_schema::hash;
 use electric_schema::model::{Table, TypeDefinition, TypeKind};
-use electric_schema::{hash, op};
+use electric_schema::op::Op;
 
 use crate::error::Error;
 use crate::pg::{hook, locks, names, relation, xact};
@@ -43,17 +44,17 @@ pub fn again(
 ) -> Result<(), Error> {
     locks::migrations();
     follow::refuse_own(change.command(), relation, table)?;
-    let mut op = op::op(change, table)?;
+    let mut op = Op::of(change, table)?;
     if let (Change::CreateTable { .. } | Change::ReplaceTable { .. }, Some(table)) = (change, table)
     {
         let id = names::relation_of(&table.schema, &table.name);
-        op["has_rows"] = id.is_some_and(relation::has_rows).into();
+        op.has_rows(id.is_some_and(relation::has_rows));
     }
     let mut postgres = postgres::statements(change, table);
     if again {
         postgres.insert(0, drop_what_was_kept(change, table));
     }
-    let op = hash::canonical_json(&op);
+    let op = op.text();
     let migration_id = version::migration()?;
     let (last, previous) = store::commands::last()?;
     store::commands::insert(&store::commands::Command {
@@ -64,7 +65,7 @@ pub fn again(
         query: &query(change).unwrap_or_default(),
         postgres: &postgres,
         sqlite: &sqlite::statements(change, table),
-        hash: &hash::next_of_text(&previous, &op),
+        hash: &hash::next(&previous, &op),
         op: &op,
     })?;
     xact::command_counter_increment();

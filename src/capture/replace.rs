@@ -1,6 +1,8 @@
 //! The emergency exit, `electric.policy = unrestricted`: what replicas cannot follow is recorded so that they make the
 //! table anew, or drop it.
 
+use std::rc::Rc;
+
 use electric_schema::change::Change;
 use electric_schema::refusal;
 use pgrx::pg_sys;
@@ -77,7 +79,8 @@ pub(super) fn table(id: pg_sys::Oid, compared: Compared, watch: &Watch) -> Resul
             .into_iter()
             .for_each(relation::invalidate);
     }
-    store::shapes::update(id, &actual.table, &actual.identity)?;
+    let table = Rc::new(actual.table);
+    store::shapes::update(id, table.clone(), Rc::new(actual.identity))?;
     xact::command_counter_increment();
     enable::release_types()?;
     // Keys of other tables say the name of this one, or of its columns.
@@ -87,5 +90,5 @@ pub(super) fn table(id: pg_sys::Oid, compared: Compared, watch: &Watch) -> Resul
     {
         tables::touched(other, &Reach::Locked, watch)?;
     }
-    permissions::keep::repair(Some(&actual.table))
+    permissions::keep::repair(Some(&table))
 }

@@ -1,6 +1,7 @@
 //! Electrified tables that a command touched: their recorded shape, the catalog's, and what lies between.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use electric_schema::change::Change;
 use electric_schema::dialect::sqlite;
@@ -25,23 +26,20 @@ use crate::watch::Watch;
 /// What is recorded of a table and what the catalog has, made comparable.
 pub(super) struct Compared {
     pub(super) recorded: Table,
-    identity: Ids,
+    identity: Rc<Ids>,
     pub(super) actual: Actual,
     successors: Option<BTreeMap<String, String>>,
 }
 
 /// Reads both; `None` if the table is not electrified any more. An error if it is gone.
 fn compare(id: pg_sys::Oid) -> Result<Option<Compared>, Error> {
-    let Some(Recorded {
-        table: mut recorded,
-        identity,
-    }) = store::shapes::get(id)?
-    else {
+    let Some(Recorded { table, identity }) = store::shapes::get(id)? else {
         return Ok(None);
     };
     let Some(actual) = catalog::table(id) else {
-        return Err(refusal::drop_table(&recorded).into());
+        return Err(refusal::drop_table(&table).into());
     };
+    let mut recorded = Rc::unwrap_or_clone(table);
     identity.refresh(&actual.identity, &mut recorded, &actual.table);
     let successors = identity.successors(&actual.identity);
     Ok(Some(Compared {
@@ -53,6 +51,11 @@ fn compare(id: pg_sys::Oid) -> Result<Option<Compared>, Error> {
 }
 
 impl Compared {
+    fn has_no_changes(&self) -> bool {
+        let changes = self.changes(&BTreeMap::new(), Policy::Additive);
+        changes.is_ok_and(|changes| changes.is_empty())
+    }
+
     fn changes(
         &self,
         new_columns: &BTreeMap<String, NewColumn>,
@@ -82,21 +85,16 @@ impl Compared {
 
 /// Records or refuses what happened to an electrified table that is within the command's reach.
 pub fn touched(id: pg_sys::Oid, reach: &Reach, watch: &Watch) -> Result<(), Error> {
-    let unchanged = compare(id).is_ok_and(|compared| {
-        compared.is_none_or(|compared| {
-            compared
-                .changes(&BTreeMap::new(), Policy::Additive)
-                .is_ok_and(|changes| changes.is_empty())
-        })
-    });
-    if unchanged {
-        return Ok(());
-    }
-    // Another transaction may have changed the table and recorded that after the catalog was read: with the lock,
-    // what is read belongs together.
-    match reach {
-        Reach::Locked => locks::migrations(),
-        Reach::Tables(_) | Reach::Anything => locks::migrations_last(id),
+    // Before the lock another transaction may change the table, and record that after the catalog was read: a
+    // difference is looked at again when nobody else migrates.
+    if !locks::is_migrating() {
+        if is_unchanged(id) {
+            return Ok(());
+        }
+        match reach {
+            Reach::Locked => locks::migrations(),
+            Reach::Tables(_) | Reach::Anything => locks::migrations_last(id),
+        }
     }
     let (policy, unrestricted) = settings::effective_policy();
     let compared = match compare(id) {
@@ -131,12 +129,17 @@ pub fn touched(id: pg_sys::Oid, reach: &Reach, watch: &Watch) -> Result<(), Erro
         }
         record::one(&change, &table.qualified_name(), Some(&table))?;
     }
-    store::shapes::update(id, &table, &actual.identity)?;
+    let table = Rc::new(table);
+    store::shapes::update(id, table.clone(), Rc::new(actual.identity))?;
     xact::command_counter_increment();
     if unrestricted {
         permissions::keep::repair(Some(&table))?;
     }
     Ok(())
+}
+
+fn is_unchanged(id: pg_sys::Oid) -> bool {
+    compare(id).is_ok_and(|compared| compared.is_none_or(|compared| compared.has_no_changes()))
 }
 
 /// How the catalog's table differs from the recorded one; `None` if it does not.
@@ -165,11 +168,10 @@ pub(super) fn take_on(id: pg_sys::Oid) -> Result<bool, Error> {
     let Ok(Some(compared)) = compare(id) else {
         return Ok(false);
     };
-    let unchanged = compared
-        .changes(&BTreeMap::new(), Policy::Additive)
-        .is_ok_and(|changes| changes.is_empty());
+    let unchanged = compared.has_no_changes();
     if unchanged {
-        store::shapes::update(id, &compared.recorded, &compared.actual.identity)?;
+        let identity = Rc::new(compared.actual.identity);
+        store::shapes::update(id, Rc::new(compared.recorded), identity)?;
     }
     Ok(unchanged)
 }
@@ -210,6 +212,9 @@ fn settle(
             ..
         } => {
             sqlite::fix_column(column, existing_value.as_deref()).map_err(unreadable)?;
+            if foreign_keys.is_empty() {
+                return Ok(change);
+            }
             let mut after = table.clone();
             after.columns.push(column.clone());
             for key in foreign_keys.iter_mut() {
@@ -224,7 +229,7 @@ fn settle(
                     .into());
                 }
                 let referenced = if target == id {
-                    Some(after.clone())
+                    Some(Rc::new(after.clone()))
                 } else {
                     store::shapes::shape(target)?
                 };

@@ -78,6 +78,5 @@ pub fn own(collation: pg_sys::Oid, type_id: pg_sys::Oid) -> Option<String> {
 /// Whether there is a collation that is not the type's own.
 pub fn is_own(collation: pg_sys::Oid, type_id: pg_sys::Oid) -> bool {
     // SAFETY: looks up a system cache.
-    let usual = unsafe { pg_sys::get_typcollation(type_id) };
-    collation != pg_sys::Oid::INVALID && collation != usual
+    collation != pg_sys::Oid::INVALID && collation != unsafe { pg_sys::get_typcollation(type_id) }
 }

@@ -10,6 +10,7 @@ pub const WATCHED_CACHES: [u32; 3] = [
 ];
 
 /// What a watched cache holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Watched {
     /// Types.
     Type,
@@ -326,6 +327,8 @@ pub mod catalog {
         pub const NAME: u32 = 2;
         /// `contype`.
         pub const KIND: u32 = 4;
+        /// `condeferrable`.
+        pub const DEFERRABLE: u32 = 5;
         /// `convalidated`.
         pub const VALIDATED: u32 = 7 + SHIFT;
         /// `conrelid`.

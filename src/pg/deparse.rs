@@ -1,6 +1,10 @@
 //! SQL text of catalog entries, as the server prints it. All of it is to be called under canonical settings.
 
+use std::ffi::CStr;
+
 use pgrx::{FromDatum, pg_sys};
+
+use super::names::from_server;
 
 // `pg_proc.dat` fixes these; the bindings spell the constants of functions that end in `_OID` as something else.
 const PG_GET_EXPR: pg_sys::Oid = pg_sys::Oid::from_u32(1716);
@@ -32,6 +36,20 @@ pub fn expression(tree: pg_sys::Datum, relation: pg_sys::Oid) -> Option<String> 
 /// A constraint without its name: `CHECK ((a > 0))`.
 pub fn constraint(id: pg_sys::Oid) -> Option<String> {
     text(PG_GET_CONSTRAINTDEF, &[id.into()])
+}
+
+/// A PRIMARY KEY that is not deferrable, and has no columns but those of the key, as [`constraint`] prints it.
+pub fn primary_key(columns: &[String]) -> String {
+    let quoted: Vec<String> = columns.iter().map(|name| quoted(name)).collect();
+    format!("PRIMARY KEY ({})", quoted.join(", "))
+}
+
+fn quoted(name: &str) -> String {
+    let Ok(name) = std::ffi::CString::new(name) else {
+        return String::new();
+    };
+    // SAFETY: gives its argument or a copy, nul-terminated.
+    unsafe { from_server(CStr::from_ptr(pg_sys::quote_identifier(name.as_ptr())).to_bytes()) }
 }
 
 /// `CREATE INDEX …`; `None` if the index is gone.

@@ -63,6 +63,31 @@ impl Key {
     }
 }
 
+/// A version of a row: its place, and who wrote it there. A place is given away again only when what was there is gone for
+/// all, and a transaction writes nothing to a place that it has written to before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Version {
+    block: (u16, u16),
+    offset: u16,
+    xmin: u32,
+}
+
+impl Version {
+    /// # Safety
+    /// The tuple must have a header, and its place in a table.
+    unsafe fn of(tuple: pg_sys::HeapTuple) -> Version {
+        // SAFETY: the caller passes such a tuple. The id stays as it was written when the row is frozen.
+        unsafe {
+            let place = (*tuple).t_self;
+            Version {
+                block: (place.ip_blkid.bi_hi, place.ip_blkid.bi_lo),
+                offset: place.ip_posid,
+                xmin: (*(*tuple).t_data).t_choice.t_heap.t_xmin.into_inner(),
+            }
+        }
+    }
+}
+
 /// A row under the scan.
 pub struct Row {
     tuple: pg_sys::HeapTuple,
@@ -82,6 +107,12 @@ impl Row {
     pub fn xmin(&self) -> pg_sys::TransactionId {
         // SAFETY: the tuple has a header.
         unsafe { pg_sys::HeapTupleHeaderGetXmin((*self.tuple).t_data) }
+    }
+
+    /// What tells this version of the row from all others that its table has or had.
+    pub fn version(&self) -> Version {
+        // SAFETY: the tuple is one of its table's, with a header and a place.
+        unsafe { Version::of(self.tuple) }
     }
 
     /// The datum of that column; `None` for NULL.
@@ -301,14 +332,15 @@ pub fn insert(relation: pg_sys::Oid, values: &[Option<pg_sys::Datum>]) -> Result
     Ok(())
 }
 
-/// Replaces the rows that match by `values`.
+/// Replaces the rows that match by `values`. Gives the version of the last.
 pub fn update(
     relation: pg_sys::Oid,
     index: pg_sys::Oid,
     keys: &[Key],
     values: &[Option<pg_sys::Datum>],
-) -> Result<(), Error> {
+) -> Result<Option<Version>, Error> {
     let width = intact(relation, Some(values.len()))?;
+    let mut version = None;
     change(relation, index, keys, |table, old| {
         let (mut datums, mut nulls) = split(values, width);
         // SAFETY: as in `insert`; `old` is the tuple under the scan.
@@ -316,11 +348,12 @@ pub fn update(
             let tuple =
                 pg_sys::heap_form_tuple((*table).rd_att, datums.as_mut_ptr(), nulls.as_mut_ptr());
             (*tuple).t_self = (*old).t_self;
-            pg_sys::CatalogTupleUpdate(table, &mut (*tuple).t_self, tuple);
+            pg_sys::CatalogTupleUpdate(table, &mut (*old).t_self, tuple);
+            version = Some(Version::of(tuple));
             pg_sys::heap_freetuple(tuple);
         }
     });
-    Ok(())
+    Ok(version)
 }
 
 /// Sets one column of the rows that match, in a catalog of the server's.

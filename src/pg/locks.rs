@@ -9,7 +9,10 @@ use super::compat;
 /// The lock is on the extension as an object: no ordinary role can take it by itself, `lock_timeout` and deadlock
 /// detection apply, and DROP EXTENSION waits for migrations that run.
 pub fn migrations() {
-    let extension = super::names::extension_id(c"electric");
+    if is_migrating() {
+        return;
+    }
+    let extension = super::names::own_extension();
     // SAFETY: takes a lock that the end of the transaction releases.
     unsafe {
         pg_sys::LockDatabaseObject(
@@ -21,23 +24,25 @@ pub fn migrations() {
     }
 }
 
+/// Whether this transaction holds the lock of [`migrations`].
+pub fn is_migrating() -> bool {
+    let tag = pg_sys::LOCKTAG {
+        // SAFETY: reads a variable.
+        locktag_field1: unsafe { pg_sys::MyDatabaseId }.to_u32(),
+        locktag_field2: pg_sys::ExtensionRelationId.to_u32(),
+        locktag_field3: super::names::own_extension().to_u32(),
+        locktag_field4: 0,
+        locktag_type: pg_sys::LockTagType::LOCKTAG_OBJECT as u8,
+        locktag_lockmethodid: pg_sys::DEFAULT_LOCKMETHOD as u8,
+    };
+    compat::holds_lock(&tag, pg_sys::ExclusiveLock as pg_sys::LOCKMODE)
+}
+
 /// Whether this transaction migrates and its snapshot is older than that: others may have migrated in between.
 pub fn migrates_over_old_snapshot() -> bool {
-    // SAFETY: reads variables; the tag is that of the lock which `migrations` takes.
-    unsafe {
-        if pg_sys::XactIsoLevel < pg_sys::XACT_REPEATABLE_READ as i32 {
-            return false;
-        }
-        let tag = pg_sys::LOCKTAG {
-            locktag_field1: pg_sys::MyDatabaseId.to_u32(),
-            locktag_field2: pg_sys::ExtensionRelationId.to_u32(),
-            locktag_field3: super::names::extension_id(c"electric").to_u32(),
-            locktag_field4: 0,
-            locktag_type: pg_sys::LockTagType::LOCKTAG_OBJECT as u8,
-            locktag_lockmethodid: pg_sys::DEFAULT_LOCKMETHOD as u8,
-        };
-        compat::holds_lock(&tag, pg_sys::ExclusiveLock as pg_sys::LOCKMODE)
-    }
+    // SAFETY: reads a variable.
+    let is_old = unsafe { pg_sys::XactIsoLevel >= pg_sys::XACT_REPEATABLE_READ as i32 };
+    is_old && is_migrating()
 }
 
 /// Takes the lock of [`migrations`] for a command that commits in between, when all is done but the last commit.

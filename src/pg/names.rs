@@ -1,5 +1,6 @@
 //! Names and ids of objects.
 
+use std::cell::Cell;
 use std::ffi::{CStr, CString};
 
 use pgrx::pg_sys;
@@ -85,6 +86,26 @@ pub fn extension_id(name: &CStr) -> pg_sys::Oid {
     unsafe { pg_sys::get_extension_oid(name.as_ptr(), true) }
 }
 
+thread_local! {
+    /// The schema `electric`, and the extension that it is a member of.
+    static OWN: Cell<(pg_sys::Oid, pg_sys::Oid)> = const { Cell::new((pg_sys::Oid::INVALID, pg_sys::Oid::INVALID)) };
+}
+
+/// The id of our own extension, or the invalid one. Its schema comes and goes with it, and is found in a cache.
+pub fn own_extension() -> pg_sys::Oid {
+    let schema = schema_id(c"electric");
+    let (known, extension) = OWN.get();
+    let is_there = schema != pg_sys::Oid::INVALID;
+    if is_there && known == schema {
+        return extension;
+    }
+    let extension = extension_id(c"electric");
+    if is_there && extension != pg_sys::Oid::INVALID {
+        OWN.set((schema, extension));
+    }
+    extension
+}
+
 /// An extension that owns an object.
 pub struct Owner {
     /// The extension's name.
@@ -145,7 +166,7 @@ pub fn is_own(class: pg_sys::Oid, id: pg_sys::Oid) -> bool {
     if class == pg_sys::RelationRelationId {
         return is_own_relation(id);
     }
-    let extension = extension_id(c"electric");
+    let extension = own_extension();
     // SAFETY: looks up the catalog.
     extension != pg_sys::Oid::INVALID
         && unsafe { pg_sys::getExtensionOfObject(class, id) } == extension
@@ -153,7 +174,7 @@ pub fn is_own(class: pg_sys::Oid, id: pg_sys::Oid) -> bool {
 
 /// Whether the schema is the extension's own.
 pub fn is_own_schema(name: &str) -> bool {
-    name == "electric" && extension_id(c"electric") != pg_sys::Oid::INVALID
+    name == "electric" && own_extension() != pg_sys::Oid::INVALID
 }
 
 /// Whether what a command makes without naming a schema goes into the extension's own.

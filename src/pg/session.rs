@@ -122,7 +122,7 @@ pub struct Elevated {
 
 /// Become the owner of the extension until the guard is dropped. The caller's identity must have been checked before.
 pub fn elevate() -> Elevated {
-    let extension = super::names::extension_id(c"electric");
+    let extension = super::names::own_extension();
     Elevated {
         _settings: Settings::with(&CANONICAL[..1]),
         _user: Become::role(
@@ -158,7 +158,7 @@ pub fn in_own_script() -> bool {
     // SAFETY: reads variables; looks up the catalog only inside an extension script.
     unsafe {
         pg_sys::creating_extension
-            && pg_sys::CurrentExtensionObject == super::names::extension_id(c"electric")
+            && pg_sys::CurrentExtensionObject == super::names::own_extension()
     }
 }
 

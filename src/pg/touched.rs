@@ -116,6 +116,10 @@ struct State {
     /// The relation that lists the electrified tables, and how often it changed.
     list: pg_sys::Oid,
     generation: u64,
+    /// How often something was heard that the list could have come or gone with, and how often that was when it was
+    /// last found.
+    heard: u64,
+    found_at: u64,
 }
 
 struct Local(UnsafeCell<State>);
@@ -126,6 +130,8 @@ static STATE: Local = Local(UnsafeCell::new(State {
     frames: Vec::new(),
     list: pg_sys::Oid::INVALID,
     generation: 1,
+    heard: 1,
+    found_at: 0,
 }));
 
 fn state() -> &'static mut State {
@@ -151,6 +157,7 @@ unsafe extern "C-unwind" fn relation_invalidated(_arg: pg_sys::Datum, relation: 
     let state = state();
     if relation == state.list || relation == pg_sys::Oid::INVALID {
         state.generation += 1;
+        state.heard += 1;
     }
     if relation != pg_sys::Oid::INVALID
         && let Some(frame) = state.frames.last_mut()
@@ -164,10 +171,15 @@ unsafe extern "C-unwind" fn relation_invalidated(_arg: pg_sys::Datum, relation: 
 }
 
 unsafe extern "C-unwind" fn syscache_invalidated(_arg: pg_sys::Datum, cache: i32, hash: u32) {
-    let Some(frame) = state().frames.last_mut() else {
+    let state = state();
+    let watched = super::compat::watched_cache(cache);
+    if watched == super::compat::Watched::Schema {
+        state.heard += 1;
+    }
+    let Some(frame) = state.frames.last_mut() else {
         return;
     };
-    match super::compat::watched_cache(cache) {
+    match watched {
         super::compat::Watched::Enum => frame.touched.enums = true,
         super::compat::Watched::Type => push(&mut frame.touched.types, hash),
         super::compat::Watched::Schema => push(&mut frame.touched.schemas, hash),
@@ -273,14 +285,23 @@ pub fn subtransaction_aborted(id: pg_sys::SubTransactionId) {
     state().frames.retain(|frame| frame.subtransaction < id);
 }
 
-/// How often the list of electrified tables, kept in relation `list`, has changed as far as this backend knows.
-pub fn list_generation(list: pg_sys::Oid) -> u64 {
-    let state = state();
-    if state.list != list {
-        state.list = list;
-        state.generation += 1;
+/// The relation that lists the electrified tables, which `find` finds by its name, and how often the list has changed as
+/// far as this backend knows. The relation is not looked for again as long as it stays; where there is none, always.
+pub fn list(find: impl FnOnce() -> pg_sys::Oid) -> (pg_sys::Oid, u64) {
+    let heard = state().heard;
+    if state().found_at != heard {
+        let list = find();
+        let state = state();
+        if state.list != list {
+            state.list = list;
+            state.generation += 1;
+        }
+        if list != pg_sys::Oid::INVALID {
+            state.found_at = heard;
+        }
     }
-    state.generation
+    let state = state();
+    (state.list, state.generation)
 }
 
 /// Tells every backend, this one included, that the list of electrified tables changed.

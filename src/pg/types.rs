@@ -1,5 +1,7 @@
 //! Types of columns, from `pg_type`.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::ffi::{CStr, CString};
 
 use electric_schema::model::{ColumnType, TypeKind};
@@ -36,10 +38,36 @@ fn type_row(id: pg_sys::Oid) -> Option<TypeRow> {
     })
 }
 
+/// So many types are kept in mind; modifiers make many of one.
+const KEPT: usize = 1000;
+
+thread_local! {
+    /// The server's own types, which stay as they are.
+    static BUILT_IN: RefCell<HashMap<(u32, i32, i32), ColumnType>> = RefCell::default();
+}
+
 /// The type of a column as shapes have it. Call it under canonical settings.
 ///
 /// `modifier` is `atttypmod`, `dims` is `attndims`.
 pub fn column_type(id: pg_sys::Oid, modifier: i32, dims: i32) -> Option<ColumnType> {
+    if !is_built_in(id) {
+        return read(id, modifier, dims);
+    }
+    let key = (id.to_u32(), modifier, dims);
+    if let Some(known) = BUILT_IN.with_borrow(|known| known.get(&key).cloned()) {
+        return Some(known);
+    }
+    let found = read(id, modifier, dims)?;
+    BUILT_IN.with_borrow_mut(|known| {
+        if known.len() >= KEPT {
+            known.clear();
+        }
+        known.insert(key, found.clone());
+    });
+    Some(found)
+}
+
+fn read(id: pg_sys::Oid, modifier: i32, dims: i32) -> Option<ColumnType> {
     let row = type_row(id)?;
     // SAFETY: looks up a system cache.
     let element = unsafe { pg_sys::get_element_type(id) };
@@ -147,9 +175,9 @@ pub fn made_of(id: pg_sys::Oid) -> pg_sys::Oid {
 
 /// The type a domain is based on; `None` if it is no domain.
 pub fn domain_base(id: pg_sys::Oid) -> Option<pg_sys::Oid> {
-    type_row(id)
-        .filter(|row| row.kind == b'd')
-        .map(|row| row.base)
+    // SAFETY: looks up a system cache.
+    let is_domain = unsafe { pg_sys::get_typtype(id) } as u8 == b'd';
+    is_domain.then(|| type_row(id).map(|row| row.base))?
 }
 
 /// Schema and kind (`typtype`) of a type.

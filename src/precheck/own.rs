@@ -65,7 +65,7 @@ fn other(object: &Object) -> Result<(), Error> {
 /// Refuses DROP OWNED of the publication. Where the extension goes with it, there is nothing left to keep.
 pub fn publication_of(roles: &[pg_sys::Oid]) -> Result<(), Error> {
     let ours = settings::publication();
-    let extension = names::extension_owner(names::extension_id(c"electric"));
+    let extension = names::extension_owner(names::own_extension());
     match relation::publication(names::publication_id(&ours)) {
         Some(publication) if roles.contains(&publication.owner) && !roles.contains(&extension) => {
             Err(refusal::change_publication(&ours, "drop").into())

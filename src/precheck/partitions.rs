@@ -156,7 +156,7 @@ pub fn unlogged(
     Ok(refusal::unlogged_partition(&table, schema, name, joins).into())
 }
 
-fn recorded(root: pg_sys::Oid) -> Result<electric_schema::model::Table, Error> {
+fn recorded(root: pg_sys::Oid) -> Result<std::rc::Rc<electric_schema::model::Table>, Error> {
     store::shapes::shape(root)?
         .ok_or_else(|| Error::internal("a partitioned table is electrified and not recorded"))
 }

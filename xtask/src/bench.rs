@@ -83,7 +83,14 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         bench.args(["--rounds", &rounds.to_string()]);
     }
     bench.args(options.quick.then_some("--quick"));
-    exit_code(&mut bench)
+    let measured = exit_code(&mut bench)?;
+    if measured != ExitCode::SUCCESS || !options.only.is_empty() {
+        return Ok(measured);
+    }
+    println!("\nThe pure crates, by criterion:\n");
+    let mut crates = host.cargo(["bench", "--quiet", "--package", "electric_bench", "--"]);
+    crates.args(["--warm-up-time", "0.5", "--measurement-time", "1"]);
+    exit_code(&mut crates)
 }
 
 /// What runs the measurements.

@@ -3,6 +3,9 @@
 //! One vocabulary serves the recorded shapes, the `op` of every DDL command and introspection: the names of the
 //! fields below are the keys of their JSON. Every SQL fragment in a shape is canonical: schema-qualified and
 //! printed under fixed settings, so that equal shapes have equal texts whatever session looked.
+//!
+//! The fields are in the alphabetical order of their keys, and so serde writes the canonical JSON that [`crate::hash`]
+//! wants without sorting anything.
 
 use serde::{Deserialize, Serialize};
 
@@ -41,24 +44,24 @@ pub enum TypeKind {
 /// The type of a column. For an array, `name`, `schema`, `kind` and `of` speak of the element type.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ColumnType {
-    /// `pg_type.typname`, such as `int4`.
-    pub name: String,
-    /// The type's schema, such as `pg_catalog`.
-    pub schema: String,
-    /// The numbers in the parentheses: `varchar(10)` has `[10]`, `numeric(10,2)` has `[10, 2]`.
-    pub modifiers: Vec<i64>,
     /// Number of array dimensions; 0 for a scalar.
     pub array_dims: u32,
-    /// What sort of type it is.
-    pub kind: TypeKind,
-    /// The type as Postgres spells it, with modifiers and one `[]` per dimension: `numeric(10,2)[]`.
-    pub sql: String,
     /// The extension that owns the type.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extension: Option<String>,
+    /// What sort of type it is.
+    pub kind: TypeKind,
+    /// The numbers in the parentheses: `varchar(10)` has `[10]`, `numeric(10,2)` has `[10, 2]`.
+    pub modifiers: Vec<i64>,
+    /// `pg_type.typname`, such as `int4`.
+    pub name: String,
     /// What a domain, range or multirange is made of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub of: Option<Box<ColumnType>>,
+    /// The type's schema, such as `pg_catalog`.
+    pub schema: String,
+    /// The type as Postgres spells it, with modifiers and one `[]` per dimension: `numeric(10,2)[]`.
+    pub sql: String,
 }
 
 /// How an identity column takes its values.
@@ -75,71 +78,71 @@ pub enum Identity {
 /// The sequence behind an identity or serial column, or one that a default names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sequence {
-    /// Schema of the sequence.
-    pub schema: String,
-    /// Name of the sequence.
-    pub name: String,
-    /// `smallint`, `integer` or `bigint`.
-    #[serde(rename = "type")]
-    pub data_type: String,
-    /// START WITH.
-    pub start: i64,
-    /// INCREMENT BY.
-    pub increment: i64,
-    /// MINVALUE.
-    pub min: i64,
-    /// MAXVALUE.
-    pub max: i64,
     /// CACHE.
     pub cache: i64,
     /// CYCLE.
     pub cycle: bool,
+    /// INCREMENT BY.
+    pub increment: i64,
+    /// MAXVALUE.
+    pub max: i64,
+    /// MINVALUE.
+    pub min: i64,
+    /// Name of the sequence.
+    pub name: String,
     /// Whether the column owns it (`serial`).
     pub owned: bool,
+    /// Schema of the sequence.
+    pub schema: String,
+    /// START WITH.
+    pub start: i64,
+    /// `smallint`, `integer` or `bigint`.
+    #[serde(rename = "type")]
+    pub data_type: String,
 }
 
 /// A column of a shape.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Column {
-    /// The column's name.
-    pub name: String,
-    /// Its type.
-    #[serde(rename = "type")]
-    pub data_type: ColumnType,
-    /// The storage class of its SQLite column.
-    pub sqlite_type: SqliteType,
-    /// Whether it takes NULL.
-    pub nullable: bool,
-    /// The DEFAULT as a canonical Postgres expression.
-    pub default: Option<String>,
-    /// Identity, if it is one.
-    pub identity: Option<Identity>,
     /// Collation as a qualified, quoted name, where it is not the type's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub collation: Option<String>,
-    /// The default's value as text (Postgres' output form, UTC, ISO), where it is a constant other than NULL.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub default_value: Option<String>,
+    /// The DEFAULT as a canonical Postgres expression.
+    pub default: Option<String>,
     /// The default uses functions or objects that only this server has, so that other Postgres replicas do without.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub default_is_local: bool,
+    /// The default's value as text (Postgres' output form, UTC, ISO), where it is a constant other than NULL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_value: Option<String>,
+    /// Identity, if it is one.
+    pub identity: Option<Identity>,
+    /// The column's name.
+    pub name: String,
+    /// Whether it takes NULL.
+    pub nullable: bool,
     /// The sequence of an identity or serial column. Never compared: its options are no part of a shape.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sequence: Option<Sequence>,
     /// The DEFAULT of the SQLite column as a literal: fixed when the column is made, whatever becomes of `default`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sqlite_default: Option<String>,
+    /// The storage class of its SQLite column.
+    pub sqlite_type: SqliteType,
+    /// Its type.
+    #[serde(rename = "type")]
+    pub data_type: ColumnType,
 }
 
 /// What a foreign key points to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct References {
+    /// Referenced columns, in the order of the referencing ones.
+    pub columns: Vec<String>,
     /// Schema of the referenced table.
     pub schema: String,
     /// Name of the referenced table.
     pub table: String,
-    /// Referenced columns, in the order of the referencing ones.
-    pub columns: Vec<String>,
 }
 
 /// What a foreign key does when its target changes or goes.
@@ -165,112 +168,112 @@ pub enum Action {
 /// A foreign key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ForeignKey {
-    /// Constraint name.
-    pub name: String,
     /// Referencing columns.
     pub columns: Vec<String>,
-    /// What they reference.
-    pub references: References,
+    /// The constraint as Postgres prints it: `FOREIGN KEY (a) REFERENCES public.b(id) ON DELETE CASCADE`.
+    pub definition: String,
+    /// Constraint name.
+    pub name: String,
     /// ON DELETE.
     pub on_delete: Action,
     /// ON UPDATE.
     pub on_update: Action,
-    /// The constraint as Postgres prints it: `FOREIGN KEY (a) REFERENCES public.b(id) ON DELETE CASCADE`.
-    pub definition: String,
-    /// False while the constraint is NOT VALID.
-    pub validated: bool,
+    /// What they reference.
+    pub references: References,
     /// Whether SQLite replicas have this key; fixed when the key is made (see `dialect::sqlite`).
     #[serde(default)]
     pub sqlite: bool,
+    /// False while the constraint is NOT VALID.
+    pub validated: bool,
 }
 
 /// A PRIMARY KEY, UNIQUE, CHECK or EXCLUDE constraint.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Constraint {
-    /// Constraint name.
-    pub name: String,
     /// The columns it concerns, in key order (in column order for CHECK).
     pub columns: Vec<String>,
     /// The constraint as Postgres prints it: `CHECK ((value > 0))`.
     pub definition: String,
-    /// False while the constraint is NOT VALID.
-    pub validated: bool,
     /// It uses functions or objects that only this server has, so that other Postgres replicas do without.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_local: bool,
+    /// Constraint name.
+    pub name: String,
+    /// False while the constraint is NOT VALID.
+    pub validated: bool,
 }
 
 /// An index that backs no constraint.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Index {
-    /// Index name (its schema is the table's).
-    pub name: String,
-    /// UNIQUE.
-    pub unique: bool,
-    /// Access method: `btree`, `gin`, …
-    pub method: String,
-    /// Key columns and expressions as SQL, with their direction: `"Value" DESC`, `lower(email)`.
-    pub keys: Vec<String>,
-    /// The predicate of a partial index.
-    #[serde(rename = "where")]
-    pub predicate: Option<String>,
     /// The statement as Postgres prints it, qualified; on a partitioned table without ONLY.
     pub definition: String,
     /// It uses functions or objects that only this server has, so that other Postgres replicas do without.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_local: bool,
+    /// Key columns and expressions as SQL, with their direction: `"Value" DESC`, `lower(email)`.
+    pub keys: Vec<String>,
+    /// Access method: `btree`, `gin`, …
+    pub method: String,
+    /// Index name (its schema is the table's).
+    pub name: String,
     /// The storage options in `definition`, as printed there between `WITH (` and `)`. Never compared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub options: Option<String>,
     /// Its name in SQLite, where it can be said there; fixed when the index is made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sqlite_name: Option<String>,
+    /// UNIQUE.
+    pub unique: bool,
+    /// The predicate of a partial index.
+    #[serde(rename = "where")]
+    pub predicate: Option<String>,
 }
 
 /// The shape of a table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Table {
-    /// Schema name.
-    pub schema: String,
-    /// Table name.
-    pub name: String,
-    /// The table's name in SQLite: its own for `public`, `schema.name` for others.
-    pub sqlite_name: String,
-    /// Columns in the order they were made.
-    pub columns: Vec<Column>,
-    /// Columns of the primary key, in key order.
-    pub primary_key: Vec<String>,
-    /// Foreign keys by name.
-    pub foreign_keys: Vec<ForeignKey>,
-    /// UNIQUE constraints by name.
-    pub unique: Vec<Constraint>,
     /// CHECK constraints by name.
     pub checks: Vec<Constraint>,
-    /// Indexes that back no constraint, by name.
-    pub indexes: Vec<Index>,
-    /// EXCLUDE constraints by name.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub exclusions: Vec<Constraint>,
-    /// The PRIMARY KEY as a constraint, with its name.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub primary_key_constraint: Option<Constraint>,
-    /// Extensions, beyond those of the column types, that defaults, checks or indexes use; by name.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub extensions: Vec<Extension>,
     /// Collations that users made and its columns, defaults, checks or indexes use; by schema and name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub collations: Vec<Collation>,
+    /// Columns in the order they were made.
+    pub columns: Vec<Column>,
+    /// EXCLUDE constraints by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exclusions: Vec<Constraint>,
+    /// Extensions, beyond those of the column types, that defaults, checks or indexes use; by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub extensions: Vec<Extension>,
+    /// Foreign keys by name.
+    pub foreign_keys: Vec<ForeignKey>,
+    /// Indexes that back no constraint, by name.
+    pub indexes: Vec<Index>,
+    /// Table name.
+    pub name: String,
+    /// Columns of the primary key, in key order.
+    pub primary_key: Vec<String>,
+    /// The PRIMARY KEY as a constraint, with its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub primary_key_constraint: Option<Constraint>,
+    /// Schema name.
+    pub schema: String,
+    /// The table's name in SQLite: its own for `public`, `schema.name` for others.
+    pub sqlite_name: String,
+    /// UNIQUE constraints by name.
+    pub unique: Vec<Constraint>,
 }
 
 /// A collation that a user made. Replicas need it before what uses it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Collation {
-    /// Schema of the collation.
-    pub schema: String,
     /// Name of the collation.
     pub name: String,
     /// What makes it: `provider = icu, locale = 'de', deterministic = false`.
     pub options: String,
+    /// Schema of the collation.
+    pub schema: String,
 }
 
 /// An extension that a shape needs. Its objects are named with their schema, so a replica must have it in the same one.
@@ -285,27 +288,27 @@ pub struct Extension {
 /// A type that a replica must create: an enum, a domain or a user's range.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TypeDefinition {
-    /// Schema of the type.
-    pub schema: String,
-    /// Name of the type.
-    pub name: String,
+    /// Collations that users made and the definition uses; by schema and name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub collations: Vec<Collation>,
+    /// The statement that makes a domain or range, canonical and complete.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub definition: Option<String>,
+    /// Extensions that the definition uses, such as that of a domain over `citext`; by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub extensions: Vec<Extension>,
     /// `enum`, `domain` or `range`.
     pub kind: TypeKind,
     /// Labels of an enum in sort order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<String>,
-    /// The statement that makes a domain or range, canonical and complete.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub definition: Option<String>,
+    /// Name of the type.
+    pub name: String,
     /// Statements that add constraints which are NOT VALID to a domain: its own statement cannot say that.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_valid: Vec<String>,
-    /// Extensions that the definition uses, such as that of a domain over `citext`; by name.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub extensions: Vec<Extension>,
-    /// Collations that users made and the definition uses; by schema and name.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub collations: Vec<Collation>,
+    /// Schema of the type.
+    pub schema: String,
 }
 
 impl Table {

@@ -1,6 +1,9 @@
 //! The machine-readable form of a change: the `op` of a DDL command.
 
-use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::{Error, json};
 
 use crate::change::{Change, LabelPosition};
 use crate::model::Table;
@@ -8,78 +11,102 @@ use crate::model::Table;
 /// The version of the records' format. A replica that meets a newer one stops.
 pub const FORMAT: u32 = 1;
 
-/// `{"op": command, …, "table": …}`: what changed, and the table that results (none for changes of types). Whether a table
-/// that is made holds rows already, `has_rows`, only the server knows.
-pub fn op(change: &Change, table: Option<&Table>) -> Result<Value, serde_json::Error> {
-    let mut op = Map::new();
-    op.insert("op".into(), change.command().into());
-    op.insert("format".into(), FORMAT.into());
-    match change {
-        Change::CreateType(definition) => {
-            op.insert("type".into(), serde_json::to_value(definition)?);
+/// What a command did, as JSON text by the keys of its parts.
+pub struct Op(BTreeMap<&'static str, String>);
+
+impl Op {
+    /// `{"op": command, …, "table": …}`: what changed, and the table that results (none for changes of types).
+    pub fn of(change: &Change, table: Option<&Table>) -> Result<Op, Error> {
+        let mut op = Op(BTreeMap::new());
+        op.shape("op", change.command())?;
+        op.shape("format", &FORMAT)?;
+        match change {
+            Change::CreateType(definition) => op.shape("type", definition)?,
+            Change::CreateTable { .. } | Change::DisableTable => {}
+            Change::AddColumn {
+                column,
+                existing_value,
+                constraints,
+                foreign_keys,
+            } => {
+                op.shape("column", column)?;
+                op.shape("existing_value", existing_value)?;
+                op.shape("constraints", constraints)?;
+                op.shape("foreign_keys", foreign_keys)?;
+            }
+            Change::CreateIndex(index) | Change::DropIndex(index) => op.shape("index", index)?,
+            Change::RenameIndex { from, to } => {
+                op.shape("index", to)?;
+                op.shape("from", &from.name)?;
+            }
+            Change::AddEnumValue {
+                enum_type,
+                value,
+                position,
+            } => {
+                op.shape("type", enum_type)?;
+                op.shape("value", value)?;
+                let before = match position {
+                    LabelPosition::Before(label) => Some(label),
+                    LabelPosition::Last => None,
+                };
+                op.shape("before", &before)?;
+            }
+            Change::SetDefault(column)
+            | Change::DropDefault(column)
+            | Change::DropNotNull(column) => op.shape("column", column)?,
+            Change::ValidateConstraint(name) | Change::DropConstraint { name, .. } => {
+                op.shape("constraint", name)?;
+            }
+            Change::WidenColumn { column, from } => {
+                op.shape("column", column)?;
+                op.shape("from", from)?;
+            }
+            Change::ReplaceTable { from, .. } => {
+                op.sorted("from", json!({"schema": from.schema, "name": from.name, "sqlite_name": from.sqlite_name}));
+            }
+            Change::Grant(grants) | Change::Revoke(grants) => {
+                op.sorted("grants", serde_json::to_value(grants)?);
+            }
+            Change::Assign(assignments) | Change::Unassign(assignments) => {
+                op.sorted("assignments", serde_json::to_value(assignments)?);
+            }
+            Change::Sqlite(statement) => op.shape("statement", statement)?,
         }
-        Change::CreateTable { .. } | Change::DisableTable => {}
-        Change::AddColumn {
-            column,
-            existing_value,
-            constraints,
-            foreign_keys,
-        } => {
-            op.insert("column".into(), serde_json::to_value(column)?);
-            op.insert("existing_value".into(), json!(existing_value));
-            op.insert("constraints".into(), serde_json::to_value(constraints)?);
-            op.insert("foreign_keys".into(), serde_json::to_value(foreign_keys)?);
+        if let Some(table) = table {
+            op.shape("table", table)?;
         }
-        Change::CreateIndex(index) | Change::DropIndex(index) => {
-            op.insert("index".into(), serde_json::to_value(index)?);
-        }
-        Change::RenameIndex { from, to } => {
-            op.insert("index".into(), serde_json::to_value(to)?);
-            op.insert("from".into(), json!(from.name));
-        }
-        Change::AddEnumValue {
-            enum_type,
-            value,
-            position,
-        } => {
-            op.insert("type".into(), serde_json::to_value(enum_type)?);
-            op.insert("value".into(), json!(value));
-            op.insert(
-                "before".into(),
-                match position {
-                    LabelPosition::Before(label) => json!(label),
-                    LabelPosition::Last => Value::Null,
-                },
-            );
-        }
-        Change::SetDefault(column) | Change::DropDefault(column) | Change::DropNotNull(column) => {
-            op.insert("column".into(), serde_json::to_value(column)?);
-        }
-        Change::ValidateConstraint(name) | Change::DropConstraint { name, .. } => {
-            op.insert("constraint".into(), json!(name));
-        }
-        Change::WidenColumn { column, from } => {
-            op.insert("column".into(), serde_json::to_value(column)?);
-            op.insert("from".into(), serde_json::to_value(from)?);
-        }
-        Change::ReplaceTable { from, .. } => {
-            op.insert(
-                "from".into(),
-                json!({"schema": from.schema, "name": from.name, "sqlite_name": from.sqlite_name}),
-            );
-        }
-        Change::Grant(grants) | Change::Revoke(grants) => {
-            op.insert("grants".into(), serde_json::to_value(grants)?);
-        }
-        Change::Assign(assignments) | Change::Unassign(assignments) => {
-            op.insert("assignments".into(), serde_json::to_value(assignments)?);
-        }
-        Change::Sqlite(statement) => {
-            op.insert("statement".into(), json!(statement));
-        }
+        Ok(op)
     }
-    if let Some(table) = table {
-        op.insert("table".into(), serde_json::to_value(table)?);
+
+    /// Adds a part whose keys are written in their order: those of [`crate::model`] are.
+    fn shape(&mut self, key: &'static str, part: &(impl Serialize + ?Sized)) -> Result<(), Error> {
+        self.0.insert(key, serde_json::to_string(part)?);
+        Ok(())
     }
-    Ok(Value::Object(op))
+
+    /// Adds a part whose keys are put into their order.
+    fn sorted(&mut self, key: &'static str, part: serde_json::Value) {
+        self.0.insert(key, crate::hash::canonical_json(&part));
+    }
+
+    /// Says whether a table that is made holds rows already: only the server knows.
+    pub fn has_rows(&mut self, has_rows: bool) {
+        self.0.insert("has_rows", has_rows.to_string());
+    }
+
+    /// The whole as canonical JSON: what the chain hashes.
+    pub fn text(&self) -> String {
+        let parts = self.0.iter();
+        let parts: Vec<String> = parts
+            .map(|(key, part)| format!("\"{key}\":{part}"))
+            .collect();
+        let text = format!("{{{}}}", parts.join(","));
+        debug_assert!(
+            serde_json::from_str(&text)
+                .is_ok_and(|value| crate::hash::canonical_json(&value) == text),
+            "the keys of an op are out of order: {text}"
+        );
+        text
+    }
 }

@@ -290,7 +290,7 @@ fn rows_of_another_table_are_no_commands() {
     );
     let last = publisher.commands().pop().unwrap();
     let op = serde_json::json!({"op": "sqlite", "format": 1});
-    let hash = electric_schema::hash::next(&last.hash, &op);
+    let hash = electric_schema::hash::next(&last.hash, &op.to_string());
     run(
         &mut publisher.client(),
         &format!(

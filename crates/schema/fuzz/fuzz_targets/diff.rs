@@ -14,7 +14,7 @@ use electric_schema::change::Change;
 use electric_schema::dialect::{postgres, sqlite};
 use electric_schema::diff::{NewColumn, apply, diff, fix_table};
 use electric_schema::model::{ColumnType, Constraint, Table};
-use electric_schema::op::op;
+use electric_schema::op::Op;
 use electric_schema::policy::Policy;
 use libfuzzer_sys::fuzz_target;
 
@@ -234,7 +234,8 @@ fuzz_target!(|shapes: (Shape, Shape)| {
         for statement in postgres::statements(&change, Some(&now)) {
             assert!(!statement.is_empty());
         }
-        let op = op(&change, Some(&now)).expect("a change is JSON");
+        let op = Op::of(&change, Some(&now)).expect("a change is JSON").text();
+        let op: serde_json::Value = serde_json::from_str(&op).expect("an op is JSON");
         assert_eq!(
             serde_json::from_value::<Table>(op["table"].clone())
                 .ok()
