@@ -427,6 +427,7 @@ impl Reader {
                     id,
                     unique: row.bool(Anum_pg_index_indisunique),
                     keys: row.get::<i16>(Anum_pg_index_indnkeyatts).unwrap_or(0),
+                    columns: row.int2s(Anum_pg_index_indkey),
                     options: row.int2s(Anum_pg_index_indoption),
                     predicate: row
                         .datum(Anum_pg_index_indpred)
@@ -445,7 +446,11 @@ impl Reader {
         let uses = Uses::of(pg_sys::RelationRelationId, row.id, &self.own);
         let keys = (0..row.keys)
             .map(|i| {
-                let key = deparse::index_key(row.id, i32::from(i) + 1)?;
+                let number = row.columns.get(i as usize);
+                let key = match number.and_then(|number| self.names.get(number)) {
+                    Some(name) => deparse::quoted(name),
+                    None => deparse::index_key(row.id, i32::from(i) + 1)?,
+                };
                 let option = row.options.get(i as usize).copied().unwrap_or(0);
                 Some(format!("{key}{}", direction(option)))
             })
@@ -472,6 +477,8 @@ struct IndexRow {
     id: pg_sys::Oid,
     unique: bool,
     keys: i16,
+    /// The columns' numbers; 0 stands for an expression.
+    columns: Vec<i16>,
     options: Vec<i16>,
     predicate: Option<String>,
 }

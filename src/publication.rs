@@ -61,6 +61,10 @@ pub fn ensure() -> Result<(), Error> {
     Ok(())
 }
 
+/// So many tables are added by one command. For each of them the server makes a copy of the whole command, for event
+/// triggers: of a thousand tables in one command, a million names.
+const AT_ONCE: usize = 10;
+
 /// Adds tables, given with their quoted names, to the publication; those that are members already stay.
 pub fn add(tables: &[(pg_sys::Oid, String)]) -> Result<(), Error> {
     let name = settings::publication();
@@ -91,11 +95,14 @@ pub fn add(tables: &[(pg_sys::Oid, String)]) -> Result<(), Error> {
         return Ok(());
     }
     let _elevated = session::elevate();
-    spi::run(&format!(
-        "ALTER PUBLICATION {} ADD TABLE {}",
-        quote_ident(&name),
-        missing.join(", ")
-    ))
+    for some in missing.chunks(AT_ONCE) {
+        spi::run(&format!(
+            "ALTER PUBLICATION {} ADD TABLE {}",
+            quote_ident(&name),
+            some.join(", ")
+        ))?;
+    }
+    Ok(())
 }
 
 /// Takes a table out of the publication.

@@ -11,7 +11,7 @@ use pgrx::pg_sys;
 
 use crate::error::Error;
 use crate::pg::heap::{self, Key, Seen, Version};
-use crate::pg::{names, touched};
+use crate::pg::{memory, names, touched};
 
 pub mod commands;
 pub mod frameworks;
@@ -169,28 +169,36 @@ pub mod shapes {
     }
 
     /// Records the shape of a table that becomes electrified.
-    pub fn insert(id: pg_sys::Oid, shape: &Table, identity: &Ids) -> Result<(), Error> {
-        let row = [
-            Some(id.into()),
-            Some(heap::text(&serde_json::to_string(shape)?)),
-            Some(heap::text(&serde_json::to_string(identity)?)),
-        ];
-        heap::insert(indexed()?.table, &row)
+    pub fn insert(id: pg_sys::Oid, table: &Table, identity: &Ids) -> Result<(), Error> {
+        let texts = (
+            serde_json::to_string(table)?,
+            serde_json::to_string(identity)?,
+        );
+        let electrified = indexed()?.table;
+        memory::passing(|| heap::insert(electrified, &row(id, &texts)))
     }
 
     /// Records another shape of a table.
     pub fn update(id: pg_sys::Oid, table: Rc<Table>, identity: Rc<Ids>) -> Result<(), Error> {
-        let row = [
-            Some(id.into()),
-            Some(heap::text(&serde_json::to_string(&*table)?)),
-            Some(heap::text(&serde_json::to_string(&*identity)?)),
-        ];
+        let texts = (
+            serde_json::to_string(&*table)?,
+            serde_json::to_string(&*identity)?,
+        );
         let at = indexed()?;
-        let written = heap::update(at.table, at.index, &[Key::oid(1, id)], &row)?;
+        let key = [Key::oid(1, id)];
+        let written = memory::passing(|| heap::update(at.table, at.index, &key, &row(id, &texts)))?;
         if let Some(version) = written {
             keep(id, version, Recorded { table, identity });
         }
         Ok(())
+    }
+
+    fn row(id: pg_sys::Oid, texts: &(String, String)) -> [Option<pg_sys::Datum>; 3] {
+        [
+            Some(id.into()),
+            Some(heap::text(&texts.0)),
+            Some(heap::text(&texts.1)),
+        ]
     }
 
     /// Forgets a table.

@@ -1,6 +1,6 @@
 //! The servers that are compared: a stock one, ours, and what else there is for the same purpose.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use electric_tests::cluster::{Cluster, Stop};
@@ -212,14 +212,18 @@ impl Server {
         )
     }
 
+    /// Puts SQL into a file that psql can read.
+    pub fn script(&self, sql: &str) -> Result<PathBuf> {
+        let file = self.cluster.directory().join("script.sql");
+        std::fs::write(&file, sql).with_context(|| format!("cannot write {}", file.display()))?;
+        Ok(file)
+    }
+
     /// Runs a file by psql.
     pub fn psql(&self, file: &Path) -> Result<()> {
         let file = file.to_str().context("a path that is no text")?;
-        let output = self.cluster.psql(
-            DATABASE,
-            "postgres",
-            &["-q", "-v", "ON_ERROR_STOP=1", "-f", file],
-        )?;
+        let arguments = ["-q", "-v", "ON_ERROR_STOP=1", "-f", file];
+        let output = self.cluster.psql(DATABASE, "postgres", &arguments)?;
         ensure!(
             output.status.success(),
             "psql: {}",

@@ -221,7 +221,8 @@ fn with_tables<T>(server: &Server, count: usize, body: impl FnOnce() -> Result<T
             ),
         )?;
     }
-    run(&mut client, "DROP SCHEMA task; VACUUM")?;
+    run(&mut client, "DROP SCHEMA task")?;
+    run(&mut client, "VACUUM")?;
     Ok(result)
 }
 
@@ -413,10 +414,11 @@ fn replayed(servers: &Servers) -> Result<Vec<f64>> {
     database.execute_batch("COMMIT")?;
     let from_history = begin.elapsed();
 
-    let file = tempfile::NamedTempFile::new()?;
-    std::fs::write(file.path(), format!("CREATE SCHEMA task;\n{postgres}"))?;
+    let file = servers
+        .stock
+        .script(&format!("CREATE SCHEMA task;\n{postgres}"))?;
     let begin = Instant::now();
-    servers.stock.psql(file.path())?;
+    servers.stock.psql(&file)?;
     let by_psql = begin.elapsed();
 
     let last: i64 = there

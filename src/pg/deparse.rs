@@ -44,7 +44,8 @@ pub fn primary_key(columns: &[String]) -> String {
     format!("PRIMARY KEY ({})", quoted.join(", "))
 }
 
-fn quoted(name: &str) -> String {
+/// A name as the server quotes it.
+pub fn quoted(name: &str) -> String {
     let Ok(name) = std::ffi::CString::new(name) else {
         return String::new();
     };

@@ -13,6 +13,7 @@ pub mod functions;
 pub mod heap;
 pub mod hook;
 pub mod locks;
+pub mod memory;
 pub mod names;
 pub mod options;
 pub mod publisher;

@@ -4,6 +4,7 @@ use serde_json::Value;
 use super::{Indexed, find};
 use crate::error::Error;
 use crate::pg::heap::{self, Key, Seen};
+use crate::pg::memory;
 
 /// A row for `electric.ddl_commands`.
 pub struct Command<'a> {
@@ -195,18 +196,21 @@ pub fn has_table(relation: &str) -> Result<bool, Error> {
 
 /// Adds one.
 pub fn insert(command: &Command) -> Result<(), Error> {
-    heap::insert(
-        indexed()?.table,
-        &[
-            Some(command.id.into()),
-            Some(command.migration_id.into()),
-            Some(heap::text(command.command)),
-            Some(heap::text(command.relation)),
-            Some(heap::text(command.query)),
-            Some(heap::texts(command.postgres)),
-            Some(heap::texts(command.sqlite)),
-            Some(heap::jsonb(command.op)),
-            Some(heap::text(command.hash)),
-        ],
-    )
+    let table = indexed()?.table;
+    memory::passing(|| {
+        heap::insert(
+            table,
+            &[
+                Some(command.id.into()),
+                Some(command.migration_id.into()),
+                Some(heap::text(command.command)),
+                Some(heap::text(command.relation)),
+                Some(heap::text(command.query)),
+                Some(heap::texts(command.postgres)),
+                Some(heap::texts(command.sqlite)),
+                Some(heap::jsonb(command.op)),
+                Some(heap::text(command.hash)),
+            ],
+        )
+    })
 }
