@@ -11,6 +11,7 @@ pub mod fire;
 pub mod oracle;
 pub mod pgoutput;
 pub mod proxy;
+pub mod recipes;
 pub mod replica;
 pub mod replication;
 pub mod schemas;

@@ -9,6 +9,7 @@ mod frameworks;
 mod host;
 mod pgrx;
 mod postgres;
+mod recipes;
 mod setup;
 mod test;
 mod ui;
@@ -42,6 +43,7 @@ enum Job {
     Bench(bench::Options),
     CoreRegress(core_regress::Options),
     Frameworks(frameworks::Options),
+    Clients(frameworks::ClientOptions),
 }
 
 fn main() -> ExitCode {
@@ -62,5 +64,6 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
         Job::Bench(options) => bench::run(&options),
         Job::CoreRegress(options) => core_regress::run(&options),
         Job::Frameworks(options) => frameworks::run(&options),
+        Job::Clients(options) => frameworks::run_clients(&options),
     }
 }

@@ -1,10 +1,11 @@
 //! `cargo xtask test`: every check, in order, with a table at the end.
 
 use crate::core_regress::{self, Verdict};
-use crate::frameworks::{self, Framework};
+use crate::frameworks::{CLIENTS, FRAMEWORKS};
 use crate::host::{Host, SERVER_USER};
 use crate::pgrx;
 use crate::postgres::{self, Server, parse_version};
+use crate::recipes::{self, Recipe};
 use crate::setup;
 use crate::ui::{self, Line, Outcome, Progress};
 use anyhow::{Context, Result, bail};
@@ -48,7 +49,7 @@ enum Kind {
     Pgrx,
     /// Tests against real servers, for each version; installs the extension first
     E2e,
-    /// Migration frameworks, those in Python: `cargo xtask frameworks --fast`; installs the extension first
+    /// Migration frameworks and database drivers, those in Python, and psql; installs the extension first
     Frameworks,
     /// PostgreSQL's own regression suite with and without the extension: `cargo xtask core-regress`
     Core,
@@ -78,7 +79,7 @@ impl Step {
             Self::Pgrx(version) => format!("tests inside PostgreSQL {version}"),
             Self::Install(version) => format!("installation into PostgreSQL {version}"),
             Self::E2e(version) => format!("end-to-end tests, PostgreSQL {version}"),
-            Self::Frameworks(version) => format!("migration frameworks, PostgreSQL {version}"),
+            Self::Frameworks(version) => format!("frameworks and drivers, PostgreSQL {version}"),
             Self::Core(version) => format!("PostgreSQL {version}'s own regression suite"),
         }
     }
@@ -150,10 +151,10 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         );
     }
     let begin = Instant::now();
-    let frameworks = if steps.iter().any(|step| matches!(step, Step::Frameworks(_))) {
-        frameworks::fast(&host)?
+    let (frameworks, clients) = if steps.iter().any(|step| matches!(step, Step::Frameworks(_))) {
+        (FRAMEWORKS.fast(&host)?, CLIENTS.fast(&host)?)
     } else {
-        Vec::new()
+        Default::default()
     };
     let servers = if steps
         .iter()
@@ -165,7 +166,8 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         let mut progress = Progress::new(total, host.log("setup"))?;
         let servers = setup::prepare(&mut host, &versions, &mut progress)?;
         if !frameworks.is_empty() {
-            frameworks::prepare(&mut host, &frameworks, &mut progress)?;
+            let both: Vec<Recipe> = frameworks.iter().chain(&clients).cloned().collect();
+            recipes::prepare(&mut host, &both, &mut progress)?;
         }
         servers
     };
@@ -173,6 +175,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         host: &host,
         servers: &servers,
         frameworks: &frameworks,
+        clients: &clients,
         options,
     };
     let mut lines = vec![];
@@ -235,7 +238,8 @@ pub fn run(options: &Options) -> Result<ExitCode> {
 struct Bench<'a> {
     host: &'a Host,
     servers: &'a [Server],
-    frameworks: &'a [Framework],
+    frameworks: &'a [Recipe],
+    clients: &'a [Recipe],
     options: &'a Options,
 }
 
@@ -336,18 +340,21 @@ impl Bench<'_> {
         finish(command.args(&self.options.filter))
     }
 
-    /// Migration frameworks, each as its users run it.
+    /// Migration frameworks, each as its users run it, and drivers through the proxy.
     fn frameworks(&self, server: &Server) -> Result<Outcome> {
         if self.options.filter.is_some() {
             return Ok(Outcome::Skipped(
                 "they run as a whole; only some tests were asked for".into(),
             ));
         }
-        if frameworks::runs(self.host, server, self.frameworks, false)? {
-            Ok(Outcome::Passed)
-        } else {
-            bail!("a framework gave another result; see above")
+        if !FRAMEWORKS.run(self.host, server, self.frameworks, &[])? {
+            bail!("a framework gave another result; see above");
         }
+        println!();
+        if !CLIENTS.run(self.host, server, self.clients, &[])? {
+            bail!("a driver gave another result; see above");
+        }
+        Ok(Outcome::Passed)
     }
 
     /// PostgreSQL's own suite, where its source can be had.

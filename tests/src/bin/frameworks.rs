@@ -10,13 +10,14 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use electric_tests::cluster::Cluster;
 use electric_tests::database::{Database, commands, migrations};
 use electric_tests::proxy::{PASSWORD, Proxy};
+use electric_tests::recipes::{self, Recipe};
 use electric_tests::replica::ledger;
 
 /// What a person runs in between.
@@ -41,10 +42,7 @@ struct Server {
     proxy: Option<Proxy>,
 }
 
-struct Framework {
-    name: String,
-    directory: PathBuf,
-}
+struct Framework(Recipe);
 
 fn main() -> ExitCode {
     match run() {
@@ -69,13 +67,7 @@ fn run() -> Result<bool> {
     }
     let tools = PathBuf::from(tools.context("--tools says where the frameworks are installed")?);
     let tools = tools.canonicalize().context("--tools is no directory")?;
-    let all = Framework::all()?;
-    for name in &names {
-        ensure!(
-            all.iter().any(|framework| framework.name == *name),
-            "there is no framework \"{name}\" in tests/frameworks"
-        );
-    }
+    let all = Recipe::all("frameworks", &names)?;
     let servers = [false, true].map(|preload| -> Result<Server> {
         let cluster = Cluster::builder().preload(preload).start()?;
         let proxy = through_proxy.then(|| Proxy::before(&cluster));
@@ -88,19 +80,16 @@ fn run() -> Result<bool> {
         "framework", "version", "time"
     );
     let mut good = true;
-    for framework in all {
-        if !names.is_empty() && !names.contains(&framework.name) {
-            continue;
-        }
+    for framework in all.into_iter().map(Framework) {
         let start = Instant::now();
-        let version = framework.version(&tools).unwrap_or_default();
+        let version = framework.0.version(&tools).unwrap_or_default();
         let result = framework.check(&plain, &preloaded, &tools);
         let time = seconds(start.elapsed());
         let shown = match &result {
             Ok(summary) => format!("ok      {summary}"),
             Err(error) => format!("FAILED  {error:#}"),
         };
-        println!("{:<18} {version:<28} {time:>6}  {shown}", framework.name);
+        println!("{:<18} {version:<28} {time:>6}  {shown}", framework.0.name);
         good &= result.is_ok();
     }
     Ok(good)
@@ -111,50 +100,10 @@ fn seconds(time: Duration) -> String {
 }
 
 impl Framework {
-    fn all() -> Result<Vec<Framework>> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("frameworks");
-        let mut found = Vec::new();
-        for entry in fs::read_dir(&root).with_context(|| format!("{}", root.display()))? {
-            let directory = entry?.path();
-            let name = directory.file_name().unwrap_or_default();
-            if directory.join("run").is_file() {
-                found.push(Framework {
-                    name: name.to_string_lossy().into_owned(),
-                    directory,
-                });
-            }
-        }
-        found.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(found)
-    }
-
-    fn command(&self, tools: &Path) -> Command {
-        let mut command = Command::new("sh");
-        command.arg("-eu").arg(self.directory.join("run"));
-        command.stdin(Stdio::null());
-        command.env("TOOLS", tools).env("HERE", &self.directory);
-        let mut path = vec![
-            tools.join("python/bin"),
-            tools.join("node/node_modules/.bin"),
-        ];
-        let before = std::env::var_os("PATH").unwrap_or_default();
-        path.extend(std::env::split_paths(&before));
-        if let Ok(path) = std::env::join_paths(path) {
-            command.env("PATH", path);
-        }
-        command
-    }
-
-    fn version(&self, tools: &Path) -> Result<String> {
-        let output = self.command(tools).arg("version").output()?;
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        Ok(text.split_whitespace().collect::<Vec<_>>().join(" "))
-    }
-
     /// Runs it on both servers; gives which parts of a refusal it shows its user.
     fn check(&self, plain: &Server, preloaded: &Server, tools: &Path) -> Result<String> {
         let (history, hash, shown) = self.migrate(plain, tools)?;
-        let expected = self.directory.join("history");
+        let expected = self.0.directory.join("history");
         if plain.proxy.is_some() {
             return self
                 .check_proxied(&history, &expected, preloaded, tools)
@@ -172,7 +121,7 @@ impl Framework {
         }
         let page = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("../docs/frameworks")
-            .join(format!("{}.md", self.name));
+            .join(format!("{}.md", self.0.name));
         let text = fs::read_to_string(&page).with_context(|| format!("{}", page.display()))?;
         ensure!(
             text.contains(history.trim_end()),
@@ -230,7 +179,7 @@ impl Framework {
             .prefix("electric-framework-")
             .tempdir()?;
         let apply = |stage: &str| -> Result<(bool, String)> {
-            overlay(&self.directory.join(stage), place.path())?;
+            overlay(&self.0.directory.join(stage), place.path())?;
             let (port, password) = match &server.proxy {
                 Some(proxy) => {
                     say_ddlx(place.path())?;
@@ -238,21 +187,9 @@ impl Framework {
                 }
                 None => (server.cluster.port(), "x"),
             };
-            let port = port.to_string();
-            let url = format!(
-                "postgresql://postgres:{password}@127.0.0.1:{port}/{}",
-                database.name()
-            );
-            let mut command = self.command(tools);
+            let mut command = self.0.command(tools);
             command.arg(stage).current_dir(place.path());
-            command.env("DATABASE_URL", url);
-            command.env("PGHOST", "127.0.0.1").env("PGPORT", &port);
-            command
-                .env("PGUSER", "postgres")
-                .env("PGPASSWORD", password);
-            command
-                .env("PGDATABASE", database.name())
-                .env("PGSSLMODE", "disable");
+            recipes::connect(&mut command, port, password, database.name());
             let output = command.output()?;
             let mut said = String::from_utf8_lossy(&output.stdout).into_owned();
             said.push_str(&String::from_utf8_lossy(&output.stderr));
