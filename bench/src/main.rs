@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod clock;
+mod gateways;
 mod plot;
 mod report;
 mod statements;
@@ -113,6 +114,11 @@ fn measure_tasks(
     let servers = Servers::make(sizes)?;
     for task in tasks {
         let begin = Instant::now();
+        if task.name.starts_with("proxy") && gateways::pgbouncer().is_none() {
+            report.missing("pgbouncer");
+            println!("pgbouncer is not installed, and {} is left out", task.name);
+            continue;
+        }
         let mut sides = vec![Vec::new(); task.sides.len()];
         for _ in 0..rounds.div_ceil(3) {
             let measured = (task.round)(&servers).with_context(|| task.name)?;

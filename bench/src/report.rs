@@ -173,6 +173,7 @@ impl Report {
                     format!("≤ {most} {} more", task.unit),
                     verdict(more.median <= most),
                 ),
+                Bar::AtLeast(least) => (format!("≥ {least}"), verdict(ratio.median >= least)),
                 Bar::None => (String::new(), ""),
             };
             self.lines.push(Line {
@@ -193,7 +194,7 @@ impl Report {
             }
         }
         let bar = match task.bar {
-            Bar::Ratio(most) => most,
+            Bar::Ratio(bar) | Bar::AtLeast(bar) => bar,
             Bar::More(_) | Bar::None => 1.0,
         };
         let file = self.directory.join(format!("{}.svg", task.name));

@@ -1,5 +1,6 @@
 //! Things that are done as a whole: what each takes, beside the plainest way to come to the same.
 
+use std::cell::OnceCell;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -8,6 +9,7 @@ use postgres::Client;
 use rusqlite::Connection;
 
 use crate::clock;
+use crate::gateways::Gateways;
 use crate::subject::{Kind, Server, Sizes, Subject, backend, thousands};
 
 /// What a task is to be at most.
@@ -17,6 +19,8 @@ pub enum Bar {
     Ratio(f64),
     /// So much more than the first side takes.
     More(f64),
+    /// At least so many times what the first side does.
+    AtLeast(f64),
     /// Whatever it is: it is reported.
     None,
 }
@@ -42,11 +46,12 @@ pub struct Servers {
     stock: Server,
     electric: Server,
     subscriber: Server,
+    gateways: OnceCell<Gateways>,
     sizes: Sizes,
 }
 
 /// Everything that is measured as a whole.
-pub const TASKS: [Task; 6] = [
+pub const TASKS: [Task; 10] = [
     Task {
         name: "enable",
         title: |sizes| {
@@ -148,7 +153,41 @@ pub const TASKS: [Task; 6] = [
         ],
         round: replayed,
     },
+    Task {
+        name: "proxy-simple-1",
+        title: |_| "pgbench -S, simple, 1 client".to_owned(),
+        unit: "transactions/s",
+        bar: Bar::AtLeast(1.0),
+        sides: &GATEWAYS,
+        round: |servers| servers.gateways()?.rates("simple", 1),
+    },
+    Task {
+        name: "proxy-simple-50",
+        title: |_| "pgbench -S, simple, 50 clients".to_owned(),
+        unit: "transactions/s",
+        bar: Bar::AtLeast(0.9),
+        sides: &GATEWAYS,
+        round: |servers| servers.gateways()?.rates("simple", 50),
+    },
+    Task {
+        name: "proxy-prepared-1",
+        title: |_| "pgbench -S, prepared, 1 client".to_owned(),
+        unit: "transactions/s",
+        bar: Bar::AtLeast(1.0),
+        sides: &GATEWAYS,
+        round: |servers| servers.gateways()?.rates("prepared", 1),
+    },
+    Task {
+        name: "proxy-prepared-50",
+        title: |_| "pgbench -S, prepared, 50 clients".to_owned(),
+        unit: "transactions/s",
+        bar: Bar::AtLeast(0.9),
+        sides: &GATEWAYS,
+        round: |servers| servers.gateways()?.rates("prepared", 50),
+    },
 ];
+
+const GATEWAYS: [&str; 3] = ["pgbouncer, session mode", "electric proxy", "direct"];
 
 impl Servers {
     /// Makes them.
@@ -157,8 +196,17 @@ impl Servers {
             stock: Server::empty(Subject::from(Kind::Stock))?,
             electric: Server::empty(Subject::from(Kind::Electric))?,
             subscriber: Server::empty(Subject::from(Kind::Electric))?,
+            gateways: OnceCell::new(),
             sizes,
         })
+    }
+
+    fn gateways(&self) -> Result<&Gateways> {
+        if let Some(made) = self.gateways.get() {
+            return Ok(made);
+        }
+        let made = Gateways::make()?;
+        Ok(self.gateways.get_or_init(|| made))
     }
 }
 

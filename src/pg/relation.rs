@@ -55,6 +55,12 @@ pub fn owner(relation: pg_sys::Oid) -> Option<pg_sys::Oid> {
 
 /// The table that an index belongs to; `None` if the relation is no index.
 pub fn table_of_index(index: pg_sys::Oid) -> Option<pg_sys::Oid> {
+    // Most relations that are asked about are none, and what kind one is the caches know: that a new one is no index
+    // would take a look at the catalog.
+    // SAFETY: looks up a system cache.
+    if !matches!(unsafe { pg_sys::get_rel_relkind(index) } as u8, b'i' | b'I') {
+        return None;
+    }
     cached(
         pg_sys::SysCacheIdentifier::INDEXRELID,
         index.into(),

@@ -72,6 +72,9 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     install_peers(server, &mut host, &progress)?;
     progress.step("what measures");
     progress.run("building", host.cargo(["build"]).args(&BENCH[1..]))?;
+    // What it measures is built beside it.
+    let mut proxy = host.cargo(["build", "--release", "--package", "electric_cli"]);
+    progress.run("building the proxy", &mut proxy)?;
     println!();
     let mut bench = host.cargo(BENCH);
     bench.env("ELECTRIC_PG_CONFIG", &server.pg_config);
@@ -105,6 +108,9 @@ fn install_peers(server: &Server, host: &mut Host, progress: &Progress) -> Resul
         if !library.is_file() && host.apt_offers(&package, progress)? {
             packages.push(package);
         }
+    }
+    if host.has_apt() && !host.is_installed("pgbouncer") {
+        packages.push("pgbouncer".to_owned());
     }
     if packages.is_empty() {
         progress.say("nothing to install");
