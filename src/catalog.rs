@@ -12,7 +12,7 @@ use pgrx::pg_sys;
 use crate::pg::compat::catalog as c;
 use crate::pg::heap::{self, Key, Row};
 use crate::pg::relation::{self, Class};
-use crate::pg::{collation, deparse, expression, names as server, session, types};
+use crate::pg::{collation, deparse, expression, names as server, restated, session, types};
 
 mod constraints;
 mod definition;
@@ -79,6 +79,11 @@ pub fn new_column(id: pg_sys::Oid, actual: &Actual, column: &Column) -> NewColum
         }))
     });
     facts
+}
+
+/// What the definition of a CHECK is with the types that the table's columns have now.
+pub fn check_as_now(id: pg_sys::Oid, definition: &str) -> Option<String> {
+    session::canonical(|| restated::check(id, definition))
 }
 
 /// Whether no replica can hold values of the type.

@@ -6,7 +6,7 @@ use std::hint::black_box;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use electric_schema::change::Change;
 use electric_schema::dialect::{postgres, sqlite};
-use electric_schema::diff::{NewColumn, diff};
+use electric_schema::diff::{Facts, NewColumn, diff};
 use electric_schema::hash;
 use electric_schema::model::Table;
 use electric_schema::op::Op;
@@ -59,9 +59,12 @@ fn actual() -> Table {
 
 fn shapes(criterion: &mut Criterion) {
     let (recorded, actual) = (recorded(), actual());
-    let new = BTreeMap::from([("amount_in_stock".to_owned(), NewColumn::default())]);
+    let facts = Facts {
+        new_columns: BTreeMap::from([("amount_in_stock".to_owned(), NewColumn::default())]),
+        ..Facts::default()
+    };
     let changes =
-        || diff(&recorded, &actual, &new, None, Policy::Additive).expect("an additive change");
+        || diff(&recorded, &actual, &facts, None, Policy::Additive).expect("an additive change");
     let added: Change = changes().pop().expect("one change");
     let op = Op::of(&added, Some(&actual)).expect("an op").text();
     let shape = serde_json::to_string(&recorded).expect("a shape");
@@ -74,7 +77,7 @@ fn shapes(criterion: &mut Criterion) {
             diff(
                 &recorded,
                 black_box(&recorded),
-                &new,
+                &facts,
                 None,
                 Policy::Additive,
             )

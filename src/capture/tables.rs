@@ -5,9 +5,9 @@ use std::rc::Rc;
 
 use electric_schema::change::Change;
 use electric_schema::dialect::sqlite;
-use electric_schema::diff::{self, NewColumn};
+use electric_schema::diff::{self, Facts};
 use electric_schema::identity::Ids;
-use electric_schema::model::{Index, Table};
+use electric_schema::model::{Column, Index, Table};
 use electric_schema::policy::Policy;
 use electric_schema::refusal::{self, Refusal};
 use pgrx::pg_sys;
@@ -52,15 +52,11 @@ fn compare(id: pg_sys::Oid) -> Result<Option<Compared>, Error> {
 
 impl Compared {
     fn has_no_changes(&self) -> bool {
-        let changes = self.changes(&BTreeMap::new(), Policy::Additive);
+        let changes = self.changes(&Facts::default(), Policy::Additive);
         changes.is_ok_and(|changes| changes.is_empty())
     }
 
-    fn changes(
-        &self,
-        new_columns: &BTreeMap<String, NewColumn>,
-        policy: Policy,
-    ) -> Result<Vec<Change>, Refusal> {
+    fn changes(&self, facts: &Facts, policy: Policy) -> Result<Vec<Change>, Refusal> {
         let Compared {
             recorded,
             identity,
@@ -73,13 +69,7 @@ impl Compared {
         if identity.changed_parents(&actual.identity) {
             return Err(refusal::change_parents(recorded));
         }
-        diff::diff(
-            recorded,
-            &actual.table,
-            new_columns,
-            successors.as_ref(),
-            policy,
-        )
+        diff::diff(recorded, &actual.table, facts, successors.as_ref(), policy)
     }
 }
 
@@ -103,8 +93,8 @@ pub fn touched(id: pg_sys::Oid, reach: &Reach, watch: &Watch) -> Result<(), Erro
         Err(_) if unrestricted => return replace::dropped(id),
         Err(refused) => return Err(refused),
     };
-    let new_columns = new_columns(id, &compared.recorded, &compared.actual);
-    let changes = match compared.changes(&new_columns, policy) {
+    let facts = facts(id, &compared);
+    let changes = match compared.changes(&facts, policy) {
         Ok(changes) if changes.is_empty() => return Ok(()),
         Ok(changes) => changes,
         Err(_) if unrestricted => return replace::table(id, compared, watch),
@@ -149,8 +139,8 @@ pub fn drift(id: pg_sys::Oid, policy: Policy) -> Result<Option<String>, Error> {
         Ok(None) => return Ok(None),
         Err(gone) => return Ok(Some(gone.message)),
     };
-    let new_columns = new_columns(id, &compared.recorded, &compared.actual);
-    Ok(match compared.changes(&new_columns, policy) {
+    let facts = facts(id, &compared);
+    Ok(match compared.changes(&facts, policy) {
         Ok(changes) if changes.is_empty() => None,
         Ok(changes) => {
             let words: Vec<&str> = changes.iter().map(Change::command).collect();
@@ -186,14 +176,31 @@ pub fn replaced(id: pg_sys::Oid, watch: &Watch) -> Result<(), Error> {
     }
 }
 
-fn new_columns(id: pg_sys::Oid, recorded: &Table, actual: &Actual) -> BTreeMap<String, NewColumn> {
-    actual
-        .table
-        .columns
+/// What the catalog knows of a table beyond its shape.
+fn facts(id: pg_sys::Oid, compared: &Compared) -> Facts {
+    let Compared {
+        recorded, actual, ..
+    } = compared;
+    let new = |column: &&Column| recorded.column(&column.name).is_none();
+    let new_columns = actual.table.columns.iter().filter(new);
+    let new_columns =
+        new_columns.map(|column| (column.name.clone(), catalog::new_column(id, actual, column)));
+    let has_another_type = |name: &String| {
+        let types = (recorded.column(name), actual.table.column(name));
+        matches!(types, (Some(old), Some(new)) if old.data_type != new.data_type)
+    };
+    let restated = recorded
+        .checks
         .iter()
-        .filter(|column| recorded.column(&column.name).is_none())
-        .map(|column| (column.name.clone(), catalog::new_column(id, actual, column)))
-        .collect()
+        .filter(|check| check.columns.iter().any(has_another_type))
+        .filter_map(|check| {
+            let definition = catalog::check_as_now(id, &check.definition)?;
+            Some((check.name.clone(), definition))
+        });
+    Facts {
+        new_columns: new_columns.collect(),
+        restated: restated.collect(),
+    }
 }
 
 /// Fills in what SQLite replicas fix for good when something is made, and looks after names there.

@@ -148,7 +148,7 @@ unsafe extern "C-unwind" fn collect(node: *mut pg_sys::Node, context: *mut c_voi
 }
 
 /// The expression that a text is, if it is one and nothing else. Raises the server's syntax errors.
-fn parse(source: &CStr) -> Option<*mut pg_sys::Node> {
+pub(super) fn parse(source: &CStr) -> Option<*mut pg_sys::Node> {
     let mode = pg_sys::RawParseMode::RAW_PARSE_PLPGSQL_EXPR;
     // SAFETY: the parser makes a list of statements of the text.
     unsafe { only_expression(pg_sys::raw_parser(source.as_ptr(), mode)) }
@@ -197,7 +197,10 @@ fn analyse(table: pg_sys::Oid, source: &CStr) -> Option<Problem> {
 }
 
 /// Makes the table known under its name or an alias; its columns by themselves too, if they are `bare`.
-unsafe fn add(
+///
+/// # Safety
+/// The relation must be open, and the state live.
+pub(super) unsafe fn add(
     state: *mut pg_sys::ParseState,
     table: pg_sys::Relation,
     alias: *mut pg_sys::Alias,

@@ -18,6 +18,7 @@ pub mod names;
 pub mod options;
 pub mod publisher;
 pub mod relation;
+pub mod restated;
 pub mod script;
 pub mod session;
 pub mod spi;

@@ -80,6 +80,8 @@ pub enum Change {
         column: Column,
         /// The type it had.
         from: ColumnType,
+        /// Constraints that read differently with the new type, as they read now.
+        constraints: Vec<Constraint>,
     },
     /// Something happened to a table that replicas cannot follow: they make it anew and fetch its rows.
     ReplaceTable {

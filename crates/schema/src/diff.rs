@@ -23,14 +23,24 @@ pub struct NewColumn {
     pub existing_value: Option<String>,
 }
 
+/// What the catalog knows beyond both shapes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// Of each column that is not in the recorded shape yet.
+    pub new_columns: BTreeMap<String, NewColumn>,
+    /// What the recorded definitions of constraints are with the types that their columns have now, by name: the server
+    /// makes a CHECK anew, without a word of anybody's, when a column that it casts gets the type it was cast to.
+    pub restated: BTreeMap<String, String>,
+}
+
 /// The changes that lead from `recorded` to `actual`, in an order in which they can be applied.
 ///
-/// `new_columns` has an entry for each column of `actual` that `recorded` lacks. `successors` are the names that the
-/// recorded columns have now, where [`crate::identity`] can tell.
+/// `facts` has an entry for each column of `actual` that `recorded` lacks. `successors` are the names that the recorded
+/// columns have now, where [`crate::identity`] can tell.
 pub fn diff(
     recorded: &Table,
     actual: &Table,
-    new_columns: &BTreeMap<String, NewColumn>,
+    facts: &Facts,
     successors: Option<&BTreeMap<String, String>>,
     policy: Policy,
 ) -> Result<Vec<Change>, Refusal> {
@@ -58,6 +68,8 @@ pub fn diff(
         table: recorded,
         added: &added,
         policy,
+        restated: &facts.restated,
+        reworded: Vec::new(),
         of_columns: BTreeMap::new(),
         validated: Vec::new(),
         dropped: Vec::new(),
@@ -70,8 +82,20 @@ pub fn diff(
         mut of_columns,
         validated,
         dropped,
+        reworded,
         ..
     } = constraints;
+    for constraint in reworded {
+        let concerned = |change: &&mut Change| match change {
+            Change::WidenColumn { column, .. } => constraint.columns.contains(&column.name),
+            _ => false,
+        };
+        // With the last of its columns it reads as it does now.
+        match defaults.iter_mut().rfind(concerned) {
+            Some(Change::WidenColumn { constraints, .. }) => constraints.push(constraint),
+            _ => return Err(refusal::alter_constraint(recorded, &constraint.name)),
+        }
+    }
 
     let mut changes = Vec::new();
     for column in actual
@@ -79,7 +103,8 @@ pub fn diff(
         .iter()
         .filter(|c| added.contains(c.name.as_str()))
     {
-        let facts = new_columns.get(&column.name).cloned().unwrap_or_default();
+        let known = facts.new_columns.get(&column.name);
+        let facts = known.cloned().unwrap_or_default();
         allow_column(recorded, actual, column, &facts)?;
         changes.push(Change::AddColumn {
             column: column.clone(),
@@ -150,6 +175,7 @@ fn column_changes(
                 ..carry(old, new)
             },
             from: old.data_type.clone(),
+            constraints: Vec::new(),
         });
     }
     if old.nullable && !new.nullable {
@@ -214,6 +240,9 @@ struct Constraints<'a> {
     table: &'a Table,
     added: &'a BTreeSet<&'a str>,
     policy: Policy,
+    /// What constraints say of columns that get a wider type, by their names.
+    restated: &'a BTreeMap<String, String>,
+    reworded: Vec<Constraint>,
     of_columns: BTreeMap<String, Vec<Constraint>>,
     validated: Vec<String>,
     dropped: Vec<Change>,
@@ -241,13 +270,15 @@ impl Constraints<'_> {
                     });
                 }
                 Some(new) => {
-                    if changed(
-                        &old.definition,
-                        old.validated,
-                        &new.definition,
-                        new.validated,
-                    ) {
-                        return Err(refusal::alter_constraint(self.table, &old.name));
+                    let differs = |before: &str| {
+                        changed(before, old.validated, &new.definition, new.validated)
+                    };
+                    if differs(&old.definition) {
+                        let restated = self.restated.get(&old.name);
+                        if restated.is_none_or(|text| differs(text)) {
+                            return Err(refusal::alter_constraint(self.table, &old.name));
+                        }
+                        self.reworded.push(new.clone());
                     }
                     if !old.validated && new.validated {
                         self.validated.push(old.name.clone());
@@ -429,10 +460,21 @@ pub fn apply(table: &mut Table, change: &Change) {
             table.indexes.push(to.clone());
             table.indexes.sort_by(|a, b| a.name.cmp(&b.name));
         }
-        Change::SetDefault(column)
-        | Change::DropDefault(column)
-        | Change::DropNotNull(column)
-        | Change::WidenColumn { column, .. } => {
+        Change::WidenColumn {
+            column,
+            constraints,
+            ..
+        } => {
+            for constraint in table.checks.iter_mut().chain(&mut table.exclusions) {
+                if let Some(now) = constraints.iter().find(|now| now.name == constraint.name) {
+                    constraint.definition.clone_from(&now.definition);
+                }
+            }
+            if let Some(old) = table.columns.iter_mut().find(|c| c.name == column.name) {
+                *old = carry(old, column);
+            }
+        }
+        Change::SetDefault(column) | Change::DropDefault(column) | Change::DropNotNull(column) => {
             if let Some(old) = table.columns.iter_mut().find(|c| c.name == column.name) {
                 *old = carry(old, column);
             }

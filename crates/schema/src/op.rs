@@ -58,9 +58,16 @@ impl Op {
             Change::ValidateConstraint(name) | Change::DropConstraint { name, .. } => {
                 op.shape("constraint", name)?;
             }
-            Change::WidenColumn { column, from } => {
+            Change::WidenColumn {
+                column,
+                from,
+                constraints,
+            } => {
                 op.shape("column", column)?;
                 op.shape("from", from)?;
+                if !constraints.is_empty() {
+                    op.shape("constraints", constraints)?;
+                }
             }
             Change::ReplaceTable { from, .. } => {
                 op.sorted("from", json!({"schema": from.schema, "name": from.name, "sqlite_name": from.sqlite_name}));

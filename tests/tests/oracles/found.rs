@@ -130,3 +130,22 @@ fn rows_of_partitions_come_under_the_later_name_of_their_root() {
         "INSERT INTO later.u VALUES (3)",
     ]);
 }
+
+/// The server makes a constraint anew for a column that got another type, and says it without the cast to that.
+#[test]
+fn a_column_with_checks_gets_a_wider_type() {
+    holds(&[
+        "CREATE TABLE t (id int PRIMARY KEY, a varchar(5) CHECK (a NOT IN ('x', 'w')), \"B c\" varchar, n smallint, \
+         CONSTRAINT together CHECK (a <> \"B c\" OR lower(\"B c\") = a), CHECK (n::int < 7), \
+         CONSTRAINT later CHECK (\"B c\" ~ '^y')); \
+         CREATE INDEX i ON t (lower(a)) WHERE \"B c\" <> 'z'; SELECT electric.enable('t')",
+        "INSERT INTO t VALUES (1, 'y', 'yy', 3)",
+        "SET electric.policy = 'compatible'; ALTER TABLE t ALTER \"B c\" TYPE text, ALTER a TYPE text; RESET electric.policy",
+        "INSERT INTO t VALUES (2, 'longer than five', 'yes', 4)",
+        "SET electric.policy = 'compatible'; ALTER TABLE t ALTER n TYPE int; RESET electric.policy",
+        "ALTER TABLE t ADD COLUMN d text",
+        "CREATE TABLE u (id int PRIMARY KEY, a varchar CHECK (a <> 'x')) PARTITION BY HASH (id); \
+         CREATE TABLE partitions.p PARTITION OF u FOR VALUES WITH (MODULUS 1, REMAINDER 0); SELECT electric.enable('u')",
+        "SET electric.policy = 'compatible'; ALTER TABLE u ALTER a TYPE text; RESET electric.policy; INSERT INTO u VALUES (1, 'y')",
+    ]);
+}

@@ -12,7 +12,7 @@ use arbitrary::Arbitrary;
 use common::{array, base, column, dump, foreign_key, index, migrate, replica};
 use electric_schema::change::Change;
 use electric_schema::dialect::{postgres, sqlite};
-use electric_schema::diff::{NewColumn, apply, diff, fix_table};
+use electric_schema::diff::{Facts, NewColumn, apply, diff, fix_table};
 use electric_schema::model::{ColumnType, Constraint, Table};
 use electric_schema::op::Op;
 use electric_schema::policy::Policy;
@@ -167,7 +167,7 @@ fn comparable(mut table: Table) -> Table {
 
 fn agree(table: &Table) {
     for policy in [Policy::Additive, Policy::Compatible] {
-        let none = diff(table, table, &BTreeMap::new(), None, policy)
+        let none = diff(table, table, &Facts::default(), None, policy)
             .expect("no difference is no refusal");
         assert!(none.is_empty(), "{none:?}");
     }
@@ -195,8 +195,12 @@ fuzz_target!(|shapes: (Shape, Shape)| {
             )
         })
         .collect();
+    let facts = Facts {
+        new_columns,
+        ..Facts::default()
+    };
     let [additive, compatible] = [Policy::Additive, Policy::Compatible]
-        .map(|policy| diff(&recorded, &actual, &new_columns, None, policy));
+        .map(|policy| diff(&recorded, &actual, &facts, None, policy));
     let changes = match (additive, compatible) {
         (Ok(additive), compatible) => {
             let compatible = compatible.expect("what adds is compatible");
