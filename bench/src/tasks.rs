@@ -380,17 +380,13 @@ fn first_ddl(server: &Server) -> Result<(f64, f64)> {
     Ok((costs[costs.len() / 2], memory[memory.len() / 2]))
 }
 
-/// The memory that a process shares with no other, in kB.
+/// The memory of a process that is no file's and no buffer's, in kB; what it shares with others counts in part.
 fn private_memory(pid: i32) -> Result<f64> {
     let file = format!("/proc/{pid}/smaps_rollup");
     let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {file}"))?;
-    let fields = text.lines().filter_map(|line| {
-        let line = line
-            .strip_prefix("Private_Dirty:")
-            .or_else(|| line.strip_prefix("Private_Clean:"))?;
-        line.split_whitespace().next()?.parse::<f64>().ok()
-    });
-    Ok(fields.sum())
+    let line = text.lines().find_map(|line| line.strip_prefix("Pss_Anon:"));
+    let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+    number.with_context(|| format!("{file} does not say"))
 }
 
 /// A history on one server, replayed into SQLite and by another server.

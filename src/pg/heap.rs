@@ -9,6 +9,7 @@ use std::ffi::CStr;
 use pgrx::{FromDatum, IntoDatum, pg_sys};
 
 use super::names::from_server;
+pub use super::row::{Row, Version};
 use crate::error::Error;
 
 /// A condition on a column of the index that is scanned.
@@ -63,105 +64,6 @@ impl Key {
     }
 }
 
-/// A version of a row: its place, and who wrote it there. A place is given away again only when what was there is gone for
-/// all, and a transaction writes nothing to a place that it has written to before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Version {
-    block: (u16, u16),
-    offset: u16,
-    xmin: u32,
-}
-
-impl Version {
-    /// # Safety
-    /// The tuple must have a header, and its place in a table.
-    unsafe fn of(tuple: pg_sys::HeapTuple) -> Version {
-        // SAFETY: the caller passes such a tuple. The id stays as it was written when the row is frozen.
-        unsafe {
-            let place = (*tuple).t_self;
-            Version {
-                block: (place.ip_blkid.bi_hi, place.ip_blkid.bi_lo),
-                offset: place.ip_posid,
-                xmin: (*(*tuple).t_data).t_choice.t_heap.t_xmin.into_inner(),
-            }
-        }
-    }
-}
-
-/// A row under the scan.
-pub struct Row {
-    tuple: pg_sys::HeapTuple,
-    descriptor: pg_sys::TupleDesc,
-}
-
-impl Row {
-    /// A row of that descriptor.
-    ///
-    /// # Safety
-    /// The tuple must belong to the descriptor, and both outlive the row.
-    pub(super) unsafe fn of(tuple: pg_sys::HeapTuple, descriptor: pg_sys::TupleDesc) -> Row {
-        Row { tuple, descriptor }
-    }
-
-    /// The transaction or subtransaction that wrote it.
-    pub fn xmin(&self) -> pg_sys::TransactionId {
-        // SAFETY: the tuple has a header.
-        unsafe { pg_sys::HeapTupleHeaderGetXmin((*self.tuple).t_data) }
-    }
-
-    /// What tells this version of the row from all others that its table has or had.
-    pub fn version(&self) -> Version {
-        // SAFETY: the tuple is one of its table's, with a header and a place.
-        unsafe { Version::of(self.tuple) }
-    }
-
-    /// The datum of that column; `None` for NULL.
-    pub fn datum(&self, column: u32) -> Option<pg_sys::Datum> {
-        let mut null = false;
-        // SAFETY: the tuple belongs to the descriptor; column numbers come from the server's headers or from the
-        // definition of our own tables.
-        let datum =
-            unsafe { pg_sys::heap_getattr(self.tuple, column as i32, self.descriptor, &mut null) };
-        (!null).then_some(datum)
-    }
-
-    /// The value of that column; `None` for NULL.
-    pub fn get<T: FromDatum>(&self, column: u32) -> Option<T> {
-        // SAFETY: callers ask for the Rust type of the column's SQL type.
-        self.datum(column)
-            .and_then(|datum| unsafe { T::from_datum(datum, false) })
-    }
-
-    /// The oid in that column, or the invalid one.
-    pub fn oid(&self, column: u32) -> pg_sys::Oid {
-        self.get(column).unwrap_or(pg_sys::Oid::INVALID)
-    }
-
-    /// The `name` in that column.
-    pub fn name(&self, column: u32) -> String {
-        // SAFETY: a NameData is a nul-terminated string.
-        self.datum(column).map_or_else(String::new, |datum| unsafe {
-            from_server(CStr::from_ptr(datum.cast_mut_ptr()).to_bytes())
-        })
-    }
-
-    /// The `"char"` in that column.
-    pub fn char(&self, column: u32) -> u8 {
-        self.get::<i8>(column).unwrap_or(0) as u8
-    }
-
-    /// The boolean in that column.
-    pub fn bool(&self, column: u32) -> bool {
-        self.get(column).unwrap_or(false)
-    }
-
-    /// The numbers of an `int2vector` or `int2[]` column.
-    pub fn int2s(&self, column: u32) -> Vec<i16> {
-        self.get::<pgrx::Array<i16>>(column)
-            .map_or_else(Vec::new, |array| array.iter().flatten().collect())
-    }
-}
-
 /// All rows that match, in no particular order.
 pub fn scan<T>(
     relation: pg_sys::Oid,
@@ -187,10 +89,7 @@ pub fn scan<T>(
             if tuple.is_null() {
                 break;
             }
-            found.push(each(&Row {
-                tuple,
-                descriptor: (*table).rd_att,
-            }));
+            found.push(each(&Row::of(tuple, (*table).rd_att)));
         }
         pg_sys::systable_endscan(scan);
         pg_sys::table_close(table, pg_sys::AccessShareLock as i32);
@@ -300,12 +199,7 @@ fn ordered(
         );
         loop {
             let tuple = pg_sys::systable_getnext_ordered(scan, direction);
-            if tuple.is_null()
-                || !each(&Row {
-                    tuple,
-                    descriptor: (*table).rd_att,
-                })
-            {
+            if tuple.is_null() || !each(&Row::of(tuple, (*table).rd_att)) {
                 break;
             }
         }
@@ -452,10 +346,7 @@ pub fn delete_where(
     change(relation, index, keys, |table, old| {
         // SAFETY: `old` is the tuple under the scan, and of that table.
         unsafe {
-            let row = Row {
-                tuple: old,
-                descriptor: (*table).rd_att,
-            };
+            let row = Row::of(old, (*table).rd_att);
             if goes(&row) {
                 pg_sys::CatalogTupleDelete(table, &mut (*old).t_self);
             }

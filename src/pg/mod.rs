@@ -19,6 +19,7 @@ pub mod options;
 pub mod publisher;
 pub mod relation;
 pub mod restated;
+mod row;
 pub mod script;
 pub mod session;
 pub mod spi;

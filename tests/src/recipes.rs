@@ -2,9 +2,49 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context, Result, ensure};
+
+/// What a program that runs recipes was asked for: `--tools DIRECTORY [--WORD …] [NAME…]`.
+pub struct Wanted {
+    /// Where what recipes need is installed.
+    pub tools: PathBuf,
+    /// The words.
+    pub options: Vec<String>,
+    /// Recipes; none means all.
+    pub names: Vec<String>,
+}
+
+/// Runs such a program, which gives whether all went well.
+pub fn main(run: fn(&Wanted) -> Result<bool>) -> ExitCode {
+    match wanted().and_then(|wanted| run(&wanted)) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn wanted() -> Result<Wanted> {
+    let mut arguments = std::env::args().skip(1);
+    let (mut tools, mut options, mut names) = (None, Vec::new(), Vec::new());
+    while let Some(argument) = arguments.next() {
+        match argument.strip_prefix("--") {
+            Some("tools") => tools = arguments.next(),
+            Some(option) => options.push(option.to_owned()),
+            None => names.push(argument),
+        }
+    }
+    let tools = PathBuf::from(tools.context("--tools says where programs are installed")?);
+    Ok(Wanted {
+        tools: tools.canonicalize().context("--tools is no directory")?,
+        options,
+        names,
+    })
+}
 
 /// One of them.
 pub struct Recipe {

@@ -5,48 +5,32 @@
 //! `expected`; what it cannot do by what it is stands in its `run` behind `# Cannot:`.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use electric_tests::cluster::Cluster;
 use electric_tests::database::{text, words};
 use electric_tests::proxy::{PASSWORD, Proxy};
-use electric_tests::recipes::{self, Recipe};
+use electric_tests::recipes::{self, Recipe, Wanted};
 
 fn main() -> ExitCode {
-    match run() {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    recipes::main(run)
 }
 
-fn run() -> Result<bool> {
-    let mut arguments = std::env::args().skip(1);
-    let (mut tools, mut names) = (None, Vec::new());
-    while let Some(argument) = arguments.next() {
-        match argument.as_str() {
-            "--tools" => tools = arguments.next(),
-            _ => names.push(argument),
-        }
-    }
-    let tools = PathBuf::from(tools.context("--tools says where the drivers are installed")?);
-    let tools = tools.canonicalize().context("--tools is no directory")?;
+fn run(wanted: &Wanted) -> Result<bool> {
+    let tools = &wanted.tools;
     let expected = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients/expected");
     let expected = fs::read_to_string(expected)?;
     let cluster = Cluster::builder().start()?;
     let proxy = Proxy::before(&cluster);
     println!("{:<18} {:<28} {:>6}  result", "driver", "version", "time");
     let mut good = true;
-    for recipe in Recipe::all("clients", &names)? {
+    for recipe in Recipe::all("clients", &wanted.names)? {
         let begin = Instant::now();
-        let version = recipe.version(&tools).unwrap_or_default();
-        let result = check(&recipe, &cluster, &proxy, &tools, &expected);
+        let version = recipe.version(tools).unwrap_or_default();
+        let result = check(&recipe, &cluster, &proxy, tools, &expected);
         let shown = match &result {
             Ok(()) => "ok".to_owned(),
             Err(error) => format!("FAILED  {error:#}"),

@@ -9,7 +9,7 @@
 //! With `--proxy` they all connect through the migrations proxy, and their migrations say `ALTER TABLE items ENABLE ELECTRIC`.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ use anyhow::{Context, Result, bail, ensure};
 use electric_tests::cluster::Cluster;
 use electric_tests::database::{Database, commands, migrations};
 use electric_tests::proxy::{PASSWORD, Proxy};
-use electric_tests::recipes::{self, Recipe};
+use electric_tests::recipes::{self, Recipe, Wanted};
 use electric_tests::replica::ledger;
 
 /// What a person runs in between.
@@ -45,29 +45,13 @@ struct Server {
 struct Framework(Recipe);
 
 fn main() -> ExitCode {
-    match run() {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    recipes::main(run)
 }
 
-fn run() -> Result<bool> {
-    let mut arguments = std::env::args().skip(1);
-    let (mut tools, mut names, mut through_proxy) = (None, Vec::new(), false);
-    while let Some(argument) = arguments.next() {
-        match argument.as_str() {
-            "--tools" => tools = arguments.next(),
-            "--proxy" => through_proxy = true,
-            _ => names.push(argument),
-        }
-    }
-    let tools = PathBuf::from(tools.context("--tools says where the frameworks are installed")?);
-    let tools = tools.canonicalize().context("--tools is no directory")?;
-    let all = Recipe::all("frameworks", &names)?;
+fn run(wanted: &Wanted) -> Result<bool> {
+    let tools = &wanted.tools;
+    let through_proxy = wanted.options.iter().any(|option| option == "proxy");
+    let all = Recipe::all("frameworks", &wanted.names)?;
     let servers = [false, true].map(|preload| -> Result<Server> {
         let cluster = Cluster::builder().preload(preload).start()?;
         let proxy = through_proxy.then(|| Proxy::before(&cluster));
@@ -82,8 +66,8 @@ fn run() -> Result<bool> {
     let mut good = true;
     for framework in all.into_iter().map(Framework) {
         let start = Instant::now();
-        let version = framework.0.version(&tools).unwrap_or_default();
-        let result = framework.check(&plain, &preloaded, &tools);
+        let version = framework.0.version(tools).unwrap_or_default();
+        let result = framework.check(&plain, &preloaded, tools);
         let time = seconds(start.elapsed());
         let shown = match &result {
             Ok(summary) => format!("ok      {summary}"),
