@@ -2,13 +2,14 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use electric_tests::cluster::Cluster;
+use electric_tests::port::Port;
 
 /// What everybody authenticates with.
 const PASSWORD: &str = "bench";
@@ -30,6 +31,8 @@ pub struct Gateways {
 struct Behind {
     child: Child,
     port: u16,
+    /// Where it does not choose its port itself.
+    _reserved: Option<Port>,
 }
 
 impl Drop for Behind {
@@ -121,7 +124,8 @@ impl Gateways {
 
 fn start_pgbouncer(cluster: &Cluster) -> Result<Behind> {
     let program = pgbouncer().context("pgbouncer is not installed")?;
-    let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    let reserved = Port::take()?;
+    let port = reserved.number();
     let users = cluster.directory().join("users.txt");
     fs::write(&users, format!("\"postgres\" \"{PASSWORD}\"\n"))?;
     let settings = cluster.directory().join("pgbouncer.ini");
@@ -143,7 +147,11 @@ fn start_pgbouncer(cluster: &Cluster) -> Result<Behind> {
         .arg(&settings)
         .stdin(Stdio::null())
         .spawn()?;
-    let gateway = Behind { child, port };
+    let gateway = Behind {
+        child,
+        port,
+        _reserved: Some(reserved),
+    };
     let end = Instant::now() + Duration::from_secs(20);
     while TcpStream::connect(("127.0.0.1", port)).is_err() {
         ensure!(Instant::now() < end, "pgbouncer does not start");
@@ -165,7 +173,11 @@ fn start_proxy(cluster: &Cluster) -> Result<Behind> {
         .spawn()
         .with_context(|| format!("cannot run {}", program.display()))?;
     let output = child.stdout.take().context("its output is piped")?;
-    let mut gateway = Behind { child, port: 0 };
+    let mut gateway = Behind {
+        child,
+        port: 0,
+        _reserved: None,
+    };
     let mut line = String::new();
     BufReader::new(output).read_line(&mut line)?;
     let port = line

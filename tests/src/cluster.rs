@@ -6,7 +6,6 @@
 
 use std::fs;
 use std::io::Write;
-use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -18,6 +17,7 @@ use anyhow::{Context, Result, bail};
 use postgres::{Client, NoTls};
 
 use crate::database::Database;
+use crate::port::Port;
 
 /// The OS user that servers run as when the tests run as root.
 const SERVER_USER: &str = "postgres";
@@ -109,7 +109,7 @@ pub struct Cluster {
     binaries: PathBuf,
     identity: Option<(u32, u32)>,
     directory: PathBuf,
-    port: u16,
+    port: Port,
     /// Closing this pipe tells the watchdog to clean up.
     lifeline: Option<ChildStdin>,
     watchdog: Child,
@@ -191,7 +191,7 @@ impl Cluster {
             binaries,
             identity,
             directory,
-            port: free_port()?,
+            port: Port::take()?,
             databases: AtomicU32::new(0),
         })
     }
@@ -200,7 +200,7 @@ impl Cluster {
     fn be_itself(&self) -> Result<()> {
         let sockets = self.directory.to_string_lossy();
         self.configure(&[("unix_socket_directories", &sockets)])?;
-        self.configure(&[("port", &self.port.to_string())])
+        self.configure(&[("port", &self.port().to_string())])
     }
 
     /// A physical standby of this server, started, that follows it.
@@ -209,7 +209,7 @@ impl Cluster {
         let mut command = standby.command("pg_basebackup");
         command.args(["--write-recovery-conf", "--checkpoint=fast", "--no-sync"]);
         command.arg("--host").arg(&self.directory);
-        command.args(["--port", &self.port.to_string(), "--username=postgres"]);
+        command.args(["--port", &self.port().to_string(), "--username=postgres"]);
         standby.succeed(command.arg("--pgdata").arg(standby.data_directory()))?;
         standby.be_itself()?;
         standby.start()?;
@@ -223,8 +223,8 @@ impl Cluster {
         command.arg("--new-bindir").arg(&self.binaries);
         command.arg("--old-datadir").arg(old.data_directory());
         command.arg("--new-datadir").arg(self.data_directory());
-        command.args(["--old-port", &old.port.to_string()]);
-        command.args(["--new-port", &self.port.to_string()]);
+        command.args(["--old-port", &old.port().to_string()]);
+        command.args(["--new-port", &self.port().to_string()]);
         command.arg("--socketdir").arg(&self.directory);
         let upgraded = self.succeed(command.args(["--username", "postgres"]));
         upgraded.map(drop).map_err(|error| {
@@ -335,7 +335,7 @@ impl Cluster {
         let mut config = postgres::Config::new();
         config
             .host_path(&self.directory)
-            .port(self.port)
+            .port(self.port())
             .dbname(database)
             .user(user);
         config
@@ -374,7 +374,7 @@ impl Cluster {
         command
             .args(["-X", "-v", "ON_ERROR_STOP=1", "-h"])
             .arg(&self.directory);
-        command.args(["-p", &self.port.to_string(), "-U", user, "-d", database]);
+        command.args(["-p", &self.port().to_string(), "-U", user, "-d", database]);
         Ok(command.args(arguments).stdin(Stdio::null()).output()?)
     }
 
@@ -402,7 +402,7 @@ impl Cluster {
 
     /// Port of the server, for the socket and on 127.0.0.1.
     pub fn port(&self) -> u16 {
-        self.port
+        self.port.number()
     }
 
     /// The data directory.
@@ -514,8 +514,4 @@ fn binaries(pg_config: &Path) -> Result<PathBuf> {
         .output()
         .with_context(|| format!("cannot run {}", pg_config.display()))?;
     Ok(PathBuf::from(String::from_utf8(output.stdout)?.trim()))
-}
-
-fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }

@@ -10,6 +10,7 @@ pub mod errors;
 pub mod fire;
 pub mod oracle;
 pub mod pgoutput;
+pub mod port;
 pub mod proxy;
 pub mod recipes;
 pub mod replica;

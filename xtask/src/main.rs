@@ -8,6 +8,8 @@ mod demo;
 mod frameworks;
 mod host;
 mod pgrx;
+#[path = "../../tests/src/port.rs"]
+mod port;
 mod postgres;
 mod recipes;
 mod setup;

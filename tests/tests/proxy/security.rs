@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use electric_tests::cluster::Cluster;
 use electric_tests::database::{run, wait_until};
+use electric_tests::port::Port;
 use electric_tests::proxy::{PASSWORD, Proxy, Raw, kinds, query};
 
 const WHO: [(&str, &str); 2] = [("user", "postgres"), ("database", "postgres")];
@@ -186,9 +187,8 @@ fn encryption_is_refused_where_there_is_no_certificate() {
 
 #[test]
 fn a_server_that_is_not_there_is_named() {
-    let nowhere = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
-    let port = nowhere.local_addr().unwrap().port();
-    drop(nowhere);
+    let nowhere = Port::take().unwrap();
+    let port = nowhere.number();
     let proxy = Proxy::to(&format!("postgres://127.0.0.1:{port}"), None, &[]);
     let error = Raw::try_connect(proxy.port(), &WHO, "").err().unwrap();
     assert_eq!(error.field('C').as_deref(), Some("08001"));

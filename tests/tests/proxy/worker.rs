@@ -6,12 +6,8 @@ use std::time::{Duration, Instant};
 
 use electric_tests::cluster::{Cluster, Stop};
 use electric_tests::database::{run, text, wait_until, words};
+use electric_tests::port::Port;
 use electric_tests::proxy::{PASSWORD, Raw, kinds};
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-    listener.local_addr().unwrap().port()
-}
 
 fn listens(port: u16) -> bool {
     TcpStream::connect(("127.0.0.1", port)).is_ok()
@@ -62,7 +58,8 @@ fn parent(pid: i32) -> Option<i32> {
 
 #[test]
 fn it_serves_and_follows_its_settings() {
-    let port = free_port();
+    let reserved = Port::take().unwrap();
+    let port = reserved.number();
     let cluster = cluster(port);
     let database = cluster.database();
     let mut raw = Raw::connect(port, database.name(), "postgres", PASSWORD);
@@ -78,7 +75,8 @@ fn it_serves_and_follows_its_settings() {
         status.contains("\"sessions\": 1") && status.contains(&format!("127.0.0.1:{port}"))
     });
     // Another port: who is connected stays so.
-    let other = free_port();
+    let another = Port::take().unwrap();
+    let other = another.number();
     reload(&cluster, &[("electric.proxy_port", &other.to_string())]);
     wait_until("it moves", || listens(other) && !listens(port));
     assert_eq!(kinds(&raw.query("SELECT 1")), "TDCZ");
@@ -109,8 +107,9 @@ fn it_serves_and_follows_its_settings() {
 
 #[test]
 fn a_port_that_is_taken_is_said_and_tried_again() {
-    let taken = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-    let port = taken.local_addr().unwrap().port();
+    let reserved = Port::take().unwrap();
+    let port = reserved.number();
+    let taken = TcpListener::bind(("127.0.0.1", port)).unwrap();
     let cluster = cluster(0);
     let database = cluster.database();
     reload(
@@ -137,7 +136,8 @@ fn a_port_that_is_taken_is_said_and_tried_again() {
 
 #[test]
 fn a_killed_proxy_harms_nobody_and_comes_back() {
-    let port = free_port();
+    let reserved = Port::take().unwrap();
+    let port = reserved.number();
     let cluster = cluster(port);
     let database = cluster.database();
     let mut direct = database.client();
@@ -168,7 +168,8 @@ fn a_killed_proxy_harms_nobody_and_comes_back() {
 #[test]
 fn the_server_stops_at_once_and_takes_it_along() {
     for how in [Stop::Fast, Stop::Immediate] {
-        let port = free_port();
+        let reserved = Port::take().unwrap();
+        let port = reserved.number();
         let cluster = cluster(port);
         let serving = processes(&cluster, "electric proxy serving");
         let mut raw = Raw::connect(port, "postgres", "postgres", PASSWORD);

@@ -7,11 +7,12 @@ use super::apt;
 use super::sources::Sources;
 use super::variants::{Access, Variant};
 use crate::host::{Host, SERVER_USER};
+use crate::port::Port;
 use crate::postgres::Server;
 use crate::ui::Progress;
 use anyhow::{Context, Result, bail};
 use std::fs;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -37,7 +38,7 @@ pub struct Workshop<'a> {
     directory: PathBuf,
     identity: Option<(u32, u32)>,
     /// Of the server and of the proxy, where they are reached over TCP.
-    ports: (u16, u16),
+    ports: (Port, Port),
     watchdog: Child,
 }
 
@@ -86,7 +87,7 @@ impl<'a> Workshop<'a> {
             server,
             directory,
             identity,
-            ports: (free_port()?, free_port()?),
+            ports: (Port::take()?, Port::take()?),
             watchdog,
         })
     }
@@ -205,7 +206,7 @@ impl<'a> Workshop<'a> {
 
     /// Settings by which the server is reached.
     fn listening(&self, access: Access) -> String {
-        let (server, proxy) = self.ports;
+        let (server, proxy) = (self.ports.0.number(), self.ports.1.number());
         let tcp = format!("listen_addresses = '127.0.0.1'\nport = {server}\n");
         match access {
             Access::Socket => "listen_addresses = ''\n".to_owned(),
@@ -218,7 +219,7 @@ impl<'a> Workshop<'a> {
 
     /// Where the tests connect to.
     fn place(&self, access: Access) -> (String, u16) {
-        let (server, proxy) = self.ports;
+        let (server, proxy) = (self.ports.0.number(), self.ports.1.number());
         match access {
             Access::Socket => (self.directory.display().to_string(), 5432),
             Access::Tcp => ("127.0.0.1".to_owned(), server),
@@ -289,7 +290,7 @@ impl<'a> Workshop<'a> {
         ]);
         let port = match variant.access {
             Access::Socket => 5432,
-            Access::Tcp | Access::Proxy => self.ports.0,
+            Access::Tcp | Access::Proxy => self.ports.0.number(),
         };
         command.arg(&self.directory).args(["-p", &port.to_string()]);
         let is = output(&mut command)?;
@@ -341,11 +342,6 @@ impl Drop for Workshop<'_> {
             );
         }
     }
-}
-
-/// A port that nobody listens on at the moment.
-fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
 /// The proxy starts beside the server.
