@@ -379,7 +379,9 @@ impl Constraints<'_> {
 /// Those that went come first, so that their names are free. A name that another index had is never the target of a
 /// rename, so that renames need no order among themselves: such an index is dropped and made.
 fn indexes(recorded: &Table, actual: &Table) -> Vec<Change> {
-    let same_name = |a: &Index, b: &Index| a.name == b.name && comparable(a) == comparable(b);
+    let same_name = |a: &Index, b: &Index| {
+        a.name == b.name && (a.definition == b.definition || comparable(a) == comparable(b))
+    };
     let mut gone: Vec<&Index> = recorded
         .indexes
         .iter()

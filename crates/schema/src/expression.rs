@@ -30,6 +30,28 @@ pub fn predicate(text: &str, table: &Table) -> Option<String> {
 /// A key of an index in SQLite: column or expression, and direction. Its collation, operator class and the place of
 /// NULLs are dropped; they decide how Postgres uses the index, and SQLite has its own ways.
 pub fn index_key(text: &str, table: &Table) -> Option<String> {
+    let Some(said) = column_key(text, table) else {
+        return parsed_key(text, table);
+    };
+    debug_assert_eq!(parsed_key(text, table).as_ref(), Some(&said), "{text}");
+    Some(said)
+}
+
+/// A key that is a column, as most are, without a parser: Postgres prints expressions that are no calls of functions
+/// in parentheses, and what SQL has for functions without any in capitals.
+fn column_key(text: &str, table: &Table) -> Option<String> {
+    let (name, direction) = match text.split_once(' ') {
+        None => (text, ""),
+        Some((name, "NULLS FIRST")) => (name, ""),
+        Some((name, "DESC" | "DESC NULLS LAST")) => (name, " DESC"),
+        Some(_) => return None,
+    };
+    let is_bare = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_');
+    let column = table.column(name).filter(|_| name.bytes().all(is_bare))?;
+    Some(format!("{}{direction}", say_column(column).operand()))
+}
+
+fn parsed_key(text: &str, table: &Table) -> Option<String> {
     let (expression, rest) = parse(text, table)?;
     let expression = match &expression {
         Expr::Collate { expr, .. } => expr,

@@ -26,6 +26,22 @@ pub struct Ids {
 }
 
 impl Ids {
+    /// Whether ids as JSON are of that place. Each session asks it of every table.
+    ///
+    /// # Errors
+    ///
+    /// Where the text is no such JSON.
+    pub fn text_is_of(json: &str, place: &str) -> Result<bool, serde_json::Error> {
+        // The place is written first, and has nothing to escape.
+        let rest = json
+            .strip_prefix("{\"place\":\"")
+            .and_then(|rest| rest.strip_prefix(place));
+        if rest.is_some_and(|rest| rest.starts_with('"')) {
+            return Ok(true);
+        }
+        Ok(serde_json::from_str::<Ids>(json)?.place == place)
+    }
+
     /// Whether the ids of both can be compared.
     fn is_comparable(&self, other: &Ids) -> bool {
         self.place == other.place
@@ -66,8 +82,8 @@ impl Ids {
                 .get(&column.name)
                 .is_some_and(|before| now.columns.get(&column.name) == Some(before));
             if let Some(read) = actual.column(&column.name).filter(|_| same) {
-                column.data_type = read.data_type.clone();
-                column.collation = read.collation.clone();
+                assign(&mut column.data_type, &read.data_type);
+                assign(&mut column.collation, &read.collation);
             }
         }
         let same = |name: &String| {
@@ -100,7 +116,7 @@ impl Ids {
                 .is_some_and(|id| now.indexes.get(&index.name) == Some(id));
             if let Some(read) = actual.indexes.iter().find(|i| same && i.name == index.name) {
                 let sqlite_name = index.sqlite_name.take();
-                *index = read.clone();
+                assign(index, read);
                 index.sqlite_name = sqlite_name;
             }
         }
@@ -108,3 +124,10 @@ impl Ids {
 }
 
 const NOT_VALID: &str = " NOT VALID";
+
+/// Copies what differs: nearly always nothing does.
+fn assign<T: Clone + PartialEq>(to: &mut T, from: &T) {
+    if to != from {
+        to.clone_from(from);
+    }
+}

@@ -102,13 +102,20 @@ impl Op {
         self.0.insert("has_rows", has_rows.to_string());
     }
 
+    /// The table that results, as JSON.
+    pub fn table(&self) -> Option<&str> {
+        self.0.get("table").map(String::as_str)
+    }
+
     /// The whole as canonical JSON: what the chain hashes.
     pub fn text(&self) -> String {
-        let parts = self.0.iter();
-        let parts: Vec<String> = parts
-            .map(|(key, part)| format!("\"{key}\":{part}"))
-            .collect();
-        let text = format!("{{{}}}", parts.join(","));
+        let length = |(key, part): (&&str, &String)| key.len() + part.len() + 4;
+        let mut text = String::with_capacity(self.0.iter().map(length).sum::<usize>() + 2);
+        for (key, part) in &self.0 {
+            text.push(if text.is_empty() { '{' } else { ',' });
+            text.extend(["\"", key, "\":", part]);
+        }
+        text.push('}');
         debug_assert!(
             serde_json::from_str(&text)
                 .is_ok_and(|value| crate::hash::canonical_json(&value) == text),
