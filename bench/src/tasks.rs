@@ -51,7 +51,7 @@ pub struct Servers {
 }
 
 /// Everything that is measured as a whole.
-pub const TASKS: [Task; 10] = [
+pub const TASKS: [Task; 11] = [
     Task {
         name: "enable",
         title: |sizes| {
@@ -124,6 +124,29 @@ pub const TASKS: [Task; 10] = [
             Ok(vec![
                 first_ddl(&servers.stock)?.0,
                 first_ddl(&servers.electric)?.0,
+            ])
+        },
+    },
+    Task {
+        name: "fresh-backend-many",
+        title: |sizes| {
+            format!(
+                "first DDL of a fresh backend, {} tables",
+                thousands(sizes.some)
+            )
+        },
+        unit: "ms of CPU",
+        bar: Bar::None,
+        sides: &["stock", "electric, preloaded, all electrified"],
+        round: |servers| {
+            let (stock, electric) = (&servers.stock, &servers.electric);
+            let count = servers.sizes.some;
+            Ok(vec![
+                with_tables(stock, count, || Ok(first_ddl(stock)?.0))?,
+                with_tables(electric, count, || {
+                    enable_all(electric, count)?;
+                    Ok(first_ddl(electric)?.0)
+                })?,
             ])
         },
     },
