@@ -1,7 +1,7 @@
 -- The migration frameworks whose books are read. What tells a table apart is its columns; names are shared by several.
 CREATE TABLE electric.frameworks (
-    name text NOT NULL CHECK (name NOT IN ('', 'auto', 'user')),
-    table_name text NOT NULL CHECK (table_name <> ''),
+    name text COLLATE pg_catalog."C" NOT NULL CHECK (name NOT IN ('', 'auto', 'user')),
+    table_name text COLLATE pg_catalog."C" NOT NULL CHECK (table_name <> ''),
     columns text[] NOT NULL CHECK (pg_catalog.cardinality(columns) > 0),
     only_columns boolean NOT NULL DEFAULT false,
     version text NOT NULL CHECK (version ~ '\{[^{}]+\}'),

@@ -1,11 +1,12 @@
--- The records, and what is remembered to make them.
+-- The records, and what is remembered to make them. What is indexed is compared byte by byte: that is fastest, and stays
+-- so when the operating system brings another version of its collations.
 CREATE SCHEMA electric;
 COMMENT ON SCHEMA electric IS 'Electric: migration records, and the functions that switch tables on';
 GRANT USAGE ON SCHEMA electric TO PUBLIC;
 
 CREATE TABLE electric.migrations (
     id bigint CONSTRAINT migrations_pkey PRIMARY KEY,
-    version text NOT NULL CONSTRAINT migrations_version_key UNIQUE,
+    version text COLLATE pg_catalog."C" NOT NULL CONSTRAINT migrations_version_key UNIQUE,
     source text NOT NULL,
     framework text,
     framework_version text,
@@ -24,8 +25,8 @@ COMMENT ON COLUMN electric.migrations.created_at IS 'When that transaction began
 CREATE TABLE electric.ddl_commands (
     id bigint CONSTRAINT ddl_commands_pkey PRIMARY KEY,
     migration_id bigint NOT NULL,
-    command text NOT NULL,
-    relation text NOT NULL,
+    command text COLLATE pg_catalog."C" NOT NULL,
+    relation text COLLATE pg_catalog."C" NOT NULL,
     query text NOT NULL,
     postgres text[] NOT NULL,
     sqlite text[] NOT NULL,
@@ -47,13 +48,13 @@ COMMENT ON COLUMN electric.ddl_commands.op IS 'The change, machine-readable, wit
 COMMENT ON COLUMN electric.ddl_commands.hash IS 'SHA-256 over the previous hash and this op: a chain that a replica can verify';
 
 CREATE TABLE electric.grants (
-    table_schema text NOT NULL,
-    table_name text NOT NULL,
-    privilege text NOT NULL,
-    grantee text NOT NULL,
-    role text,
-    scope_schema text,
-    scope_table text,
+    table_schema text COLLATE pg_catalog."C" NOT NULL,
+    table_name text COLLATE pg_catalog."C" NOT NULL,
+    privilege text COLLATE pg_catalog."C" NOT NULL,
+    grantee text COLLATE pg_catalog."C" NOT NULL,
+    role text COLLATE pg_catalog."C",
+    scope_schema text COLLATE pg_catalog."C",
+    scope_table text COLLATE pg_catalog."C",
     columns text[],
     using_path text[],
     condition text
@@ -64,13 +65,13 @@ ALTER TABLE electric.grants REPLICA IDENTITY FULL;
 COMMENT ON TABLE electric.grants IS 'Privileges of clients on electrified tables, one row per privilege, table and role';
 
 CREATE TABLE electric.assignments (
-    table_schema text NOT NULL,
-    table_name text NOT NULL,
-    user_column text NOT NULL,
-    role text,
-    role_column text,
-    scope_schema text,
-    scope_table text,
+    table_schema text COLLATE pg_catalog."C" NOT NULL,
+    table_name text COLLATE pg_catalog."C" NOT NULL,
+    user_column text COLLATE pg_catalog."C" NOT NULL,
+    role text COLLATE pg_catalog."C",
+    role_column text COLLATE pg_catalog."C",
+    scope_schema text COLLATE pg_catalog."C",
+    scope_table text COLLATE pg_catalog."C",
     using_path text[],
     condition text
 );
@@ -79,12 +80,14 @@ CREATE UNIQUE INDEX assignments_key ON electric.assignments
 ALTER TABLE electric.assignments REPLICA IDENTITY FULL;
 COMMENT ON TABLE electric.assignments IS 'How rows of electrified tables give roles to users';
 
--- A shape is moved out of line early, so that the list of tables stays short to read.
+-- A shape is moved out of line early, so that the list of tables stays short to read, and not compressed, which would
+-- take longer than to write it.
 CREATE TABLE electric.electrified (
     relation regclass CONSTRAINT electrified_pkey PRIMARY KEY,
     shape json NOT NULL,
     identity json NOT NULL
 ) WITH (toast_tuple_target = 128);
+ALTER TABLE electric.electrified ALTER shape SET STORAGE EXTERNAL, ALTER identity SET STORAGE MAIN;
 COMMENT ON TABLE electric.electrified IS 'The electrified tables and their recorded shapes';
 COMMENT ON COLUMN electric.electrified.shape IS 'What replicas know of the table; the catalog is compared with it';
 COMMENT ON COLUMN electric.electrified.identity IS 'Ids of its parts in this database, by which renamed and replaced ones are told apart';
@@ -97,13 +100,13 @@ CREATE TABLE electric.electrified_types (
 COMMENT ON TABLE electric.electrified_types IS 'The enums, domains and ranges that electrified tables use, as recorded';
 
 CREATE TABLE electric.sqlite_names (
-    name text CONSTRAINT sqlite_names_pkey PRIMARY KEY,
+    name text COLLATE pg_catalog."C" CONSTRAINT sqlite_names_pkey PRIMARY KEY,
     relation regclass NOT NULL
 );
 COMMENT ON TABLE electric.sqlite_names IS 'Names that tables and indexes have in SQLite, where case does not tell them apart';
 
 CREATE TABLE electric.subscriptions (
-    name text CONSTRAINT subscriptions_pkey PRIMARY KEY
+    name text COLLATE pg_catalog."C" CONSTRAINT subscriptions_pkey PRIMARY KEY
 );
 COMMENT ON TABLE electric.subscriptions IS 'The subscription that this database follows another by, if it does';
 COMMENT ON COLUMN electric.subscriptions.name IS 'Its name in pg_subscription';

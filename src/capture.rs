@@ -7,7 +7,6 @@ use pgrx::pg_sys;
 
 use crate::error::Error;
 use crate::pg::event::Event;
-use crate::pg::touched::Touched;
 use crate::pg::tree::{Action, Statement};
 use crate::pg::{locks, touched, xact};
 use crate::precheck;
@@ -87,7 +86,6 @@ pub fn command_ended(event: Option<Event>) -> Result<(), Error> {
     if watch.is_empty() {
         return Ok(());
     }
-    let _snapshot = xact::active_snapshot();
     let mut types = watch.touched_types(&touched);
     // A constraint of a domain that is dropped or renamed invalidates nothing.
     if event.as_ref().is_some_and(Event::cascades) {
@@ -103,30 +101,32 @@ pub fn command_ended(event: Option<Event>) -> Result<(), Error> {
         }
         _ => {}
     }
+    let mut tables = watch.touched_tables(&touched);
+    let partitions = watch.touched_partitions(&touched);
+    // Most commands are of no concern to us, which is found out without a look at what is recorded.
+    if types.is_empty()
+        && tables.is_empty()
+        && partitions.is_empty()
+        && touched.moves.is_empty()
+        && touched.rewritten.is_empty()
+    {
+        return Ok(());
+    }
+    let _snapshot = xact::active_snapshot();
     let roots = partitions::replaced(&touched, statement.as_ref(), &watch)?;
-    changed(&touched, types, roots, &watch)
-}
-
-fn changed(
-    touched: &Touched,
-    types: Vec<pg_sys::Oid>,
-    roots: Vec<pg_sys::Oid>,
-    watch: &Watch,
-) -> Result<(), Error> {
     let mut replaced: BTreeSet<u32> = roots.into_iter().map(|id| id.to_u32()).collect();
     for id in types {
-        replaced.extend(self::types::touched(id, watch)?);
+        replaced.extend(self::types::touched(id, &watch)?);
     }
     replaced.extend(touched.rewritten.iter().map(|id| id.to_u32()));
-    let mut tables = watch.touched_tables(touched);
     tables.retain(|id| !replaced.contains(&id.to_u32()));
     for id in tables {
-        tables::touched(id, &touched.reach, watch)?;
+        tables::touched(id, &touched.reach, &watch)?;
     }
     for id in replaced {
-        tables::replaced(pg_sys::Oid::from(id), watch)?;
+        tables::replaced(pg_sys::Oid::from(id), &watch)?;
     }
-    for id in watch.touched_partitions(touched) {
+    for id in partitions {
         partitions::identify(id)?;
     }
     Ok(())

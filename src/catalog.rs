@@ -16,6 +16,7 @@ use crate::pg::{collation, deparse, expression, names as server, restated, sessi
 
 mod constraints;
 mod definition;
+mod indexes;
 mod uses;
 
 use constraints::ConstraintRow;
@@ -45,7 +46,7 @@ pub struct Actual {
 
 /// The table of that id; `None` if it is gone or no table.
 pub fn table(id: pg_sys::Oid) -> Option<Actual> {
-    session::canonical(|| Reader::new(id)?.read())
+    session::printing(|| Reader::new(id)?.read())
 }
 
 /// What the diff must know of a column that is new. The default is evaluated under the caller's settings, as Postgres
@@ -74,7 +75,7 @@ pub fn new_column(id: pg_sys::Oid, actual: &Actual, column: &Column) -> NewColum
     facts.existing_value = kept_value(id, number, &column.name).or_else(|| {
         // No value is kept where the rows were rewritten, or where there are none.
         let value = default.evaluate()?;
-        Some(session::canonical(|| {
+        Some(session::printing(|| {
             types::output(value, default.data_type())
         }))
     });
@@ -83,7 +84,7 @@ pub fn new_column(id: pg_sys::Oid, actual: &Actual, column: &Column) -> NewColum
 
 /// What the definition of a CHECK is with the types that the table's columns have now.
 pub fn check_as_now(id: pg_sys::Oid, definition: &str) -> Option<String> {
-    session::canonical(|| restated::check(id, definition))
+    session::printing(|| restated::check(id, definition))
 }
 
 /// Whether no replica can hold values of the type.
@@ -93,7 +94,7 @@ pub fn is_unsupported(data_type: &ColumnType) -> bool {
 
 /// The value that the server keeps for rows made before the column; of a partitioned table, its partitions keep it.
 fn kept_value(id: pg_sys::Oid, number: i16, name: &str) -> Option<String> {
-    session::canonical(|| {
+    session::printing(|| {
         expression::missing_value(id, number, types::output).or_else(|| {
             relation::descendants(id).into_iter().find_map(|partition| {
                 let number = types::column_number(partition, name)?;
@@ -110,8 +111,8 @@ struct Reader {
     schema: String,
     own: Vec<pg_sys::Oid>,
     names: BTreeMap<i16, String>,
-    /// Columns whose types and collations are the server's own.
-    plain: BTreeSet<i16>,
+    /// Type and collation of the columns for which both are the server's own.
+    plain: BTreeMap<i16, (pg_sys::Oid, pg_sys::Oid)>,
     needs: Needs,
 }
 
@@ -148,7 +149,7 @@ impl Reader {
             class,
             own: vec![id],
             names: BTreeMap::new(),
-            plain: BTreeSet::new(),
+            plain: BTreeMap::new(),
             needs: Needs::default(),
         })
     }
@@ -162,7 +163,7 @@ impl Reader {
         self.plain = attributes
             .iter()
             .filter(|a| types::is_built_in(a.type_id) && types::is_built_in(a.collation))
-            .map(|a| a.number)
+            .map(|a| (a.number, (a.type_id, a.collation)))
             .collect();
         let mut types = Vec::new();
         for attribute in &attributes {
@@ -301,10 +302,13 @@ impl Reader {
         heap::scan_ordered(
             AttributeRelationId,
             Oid::from(AttributeRelidNumIndexId),
-            &[Key::oid(Anum_pg_attribute_attrelid, self.id)],
+            &[
+                Key::oid(Anum_pg_attribute_attrelid, self.id),
+                Key::int2_above(Anum_pg_attribute_attnum, 0),
+            ],
             |row| {
                 let number = row.get::<i16>(Anum_pg_attribute_attnum).unwrap_or(0);
-                (number > 0 && !row.bool(Anum_pg_attribute_attisdropped)).then(|| Attribute {
+                (!row.bool(Anum_pg_attribute_attisdropped)).then(|| Attribute {
                     number,
                     name: row.name(Anum_pg_attribute_attname),
                     type_id: row.oid(Anum_pg_attribute_atttypid),
@@ -414,90 +418,6 @@ impl Reader {
             .iter()
             .filter_map(|number| self.names.get(number).cloned())
             .collect()
-    }
-
-    /// The indexes that back no constraint. One that is invalid (a failed CONCURRENTLY) does not count.
-    fn indexes(&mut self, backing: &[pg_sys::Oid]) -> Option<Vec<(pg_sys::Oid, Index)>> {
-        use pg_sys::*;
-        let rows = heap::scan(
-            IndexRelationId,
-            Oid::from(IndexIndrelidIndexId),
-            &[Key::oid(Anum_pg_index_indrelid, self.id)],
-            |row| {
-                let id = row.oid(Anum_pg_index_indexrelid);
-                let counts = row.bool(Anum_pg_index_indisvalid)
-                    && row.bool(Anum_pg_index_indislive)
-                    && !backing.contains(&id);
-                counts.then(|| IndexRow {
-                    id,
-                    unique: row.bool(Anum_pg_index_indisunique),
-                    keys: row.get::<i16>(Anum_pg_index_indnkeyatts).unwrap_or(0),
-                    columns: row.int2s(Anum_pg_index_indkey),
-                    options: row.int2s(Anum_pg_index_indoption),
-                    predicate: row
-                        .datum(Anum_pg_index_indpred)
-                        .and_then(|tree| deparse::expression(tree, self.id)),
-                })
-            },
-        );
-        rows.into_iter()
-            .flatten()
-            .map(|row| Some((row.id, self.index(&row)?)))
-            .collect()
-    }
-
-    fn index(&mut self, row: &IndexRow) -> Option<Index> {
-        let name = server::relation_name(row.id)?;
-        let uses = Uses::of(pg_sys::RelationRelationId, row.id, &self.own);
-        let keys = (0..row.keys)
-            .map(|i| {
-                let number = row.columns.get(i as usize);
-                let key = match number.and_then(|number| self.names.get(number)) {
-                    Some(name) => deparse::quoted(name),
-                    None => deparse::index_key(row.id, i32::from(i) + 1)?,
-                };
-                let option = row.options.get(i as usize).copied().unwrap_or(0);
-                Some(format!("{key}{}", direction(option)))
-            })
-            .collect::<Option<Vec<_>>>()?;
-        // Postgres prints the index of a partitioned table with ONLY, which would leave its partitions without.
-        let head = format!("INDEX {} ON ", names::quote_ident_if_needed(&name));
-        let definition = deparse::index(row.id)?.replacen(&format!("{head}ONLY "), &head, 1);
-        Some(Index {
-            unique: row.unique,
-            method: types::access_method(row.id)?,
-            keys,
-            predicate: row.predicate.clone(),
-            options: relation::storage_options(row.id),
-            definition,
-            is_local: self.needs.add(uses),
-            sqlite_name: None,
-            name,
-        })
-    }
-}
-
-/// A row of `pg_index`.
-struct IndexRow {
-    id: pg_sys::Oid,
-    unique: bool,
-    keys: i16,
-    /// The columns' numbers; 0 stands for an expression.
-    columns: Vec<i16>,
-    options: Vec<i16>,
-    predicate: Option<String>,
-}
-
-/// Direction and place of NULLs, where they are not the default.
-fn direction(option: i16) -> &'static str {
-    let option = u32::from(option.unsigned_abs());
-    let descending = option & pg_sys::INDOPTION_DESC != 0;
-    let nulls_first = option & pg_sys::INDOPTION_NULLS_FIRST != 0;
-    match (descending, nulls_first) {
-        (false, false) => "",
-        (false, true) => " NULLS FIRST",
-        (true, true) => " DESC",
-        (true, false) => " DESC NULLS LAST",
     }
 }
 

@@ -174,7 +174,7 @@ fn forget_type(definition: &TypeDefinition) -> Result<(), Error> {
 /// Remembers a table as the publisher's records have it, and publishes it here in turn. Gives its id.
 pub fn know_table(table: &Table) -> Result<pg_sys::Oid, Error> {
     let (id, actual) = find(table)?;
-    store::shapes::insert(id, table, &actual.identity)?;
+    store::shapes::insert(id, table, None, &actual.identity)?;
     let name = qualified_quoted(&table.schema, &table.name);
     let key = table.primary_key_constraint.as_ref();
     api::working(|| {
@@ -282,7 +282,7 @@ pub fn forget_table(id: pg_sys::Oid) -> Result<(), Error> {
 
 fn changed(table: &Table) -> Result<(), Error> {
     let (id, actual) = find(table)?;
-    store::shapes::update(id, Rc::new(table.clone()), Rc::new(actual.identity))?;
+    store::shapes::update(id, Rc::new(table.clone()), None, Rc::new(actual.identity))?;
     watch::changed();
     Ok(())
 }

@@ -228,7 +228,7 @@ fn change_type(
     };
     let to = to.and_then(|(id, modifier)| {
         let dims = i32::try_from(found.data_type.array_dims).unwrap_or(0);
-        session::canonical(|| types::column_type(id, modifier, dims))
+        session::printing(|| types::column_type(id, modifier, dims))
     });
     let Some(to) = to else { return Ok(()) };
     let allowed =
@@ -263,7 +263,7 @@ fn add_column(table: &Table, column: &AddedColumn) -> Result<(), Refusal> {
     }
     let data_type = column
         .data_type
-        .and_then(|(id, modifier)| session::canonical(|| types::column_type(id, modifier, 0)));
+        .and_then(|(id, modifier)| session::printing(|| types::column_type(id, modifier, 0)));
     let type_sql = data_type
         .as_ref()
         .map_or("integer", |found| found.sql.as_str());

@@ -2,6 +2,7 @@
 //!
 //! What says `seen` reads what the calling statement sees, the rest what is there at the moment.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -92,20 +93,14 @@ pub mod shapes {
         heap::scan(list(), pg_sys::Oid::INVALID, &[], |row| row.oid(1))
     }
 
-    /// The electrified tables, each with the place that it was recorded at.
-    pub fn places() -> Result<Vec<(pg_sys::Oid, String)>, Error> {
-        /// The part of an identity that says where it holds.
-        #[derive(serde::Deserialize)]
-        struct At {
-            place: String,
-        }
-        let texts = heap::scan(list(), pg_sys::Oid::INVALID, &[], |row| {
-            (row.oid(1), row.get::<String>(3).unwrap_or_default())
+    /// The electrified tables, each with whether its ids were recorded in this place.
+    pub fn here_or_elsewhere() -> Result<Vec<(pg_sys::Oid, bool)>, Error> {
+        let listed = heap::scan(list(), pg_sys::Oid::INVALID, &[], |row| {
+            let id = row.oid(1);
+            let identity = row.get::<&str>(3).unwrap_or_default();
+            Ok((id, Ids::text_is_of(identity, &names::place(id))?))
         });
-        texts
-            .into_iter()
-            .map(|(id, text)| Ok((id, serde_json::from_str::<At>(&text)?.place)))
-            .collect()
+        listed.into_iter().collect()
     }
 
     /// What is recorded of a table; `None` if it is not electrified.
@@ -168,22 +163,26 @@ pub mod shapes {
             .collect()
     }
 
-    /// Records the shape of a table that becomes electrified.
-    pub fn insert(id: pg_sys::Oid, table: &Table, identity: &Ids) -> Result<(), Error> {
-        let texts = (
-            serde_json::to_string(table)?,
-            serde_json::to_string(identity)?,
-        );
+    /// Records the shape of a table that becomes electrified; `text` is its JSON, where that is at hand.
+    pub fn insert(
+        id: pg_sys::Oid,
+        table: &Table,
+        text: Option<String>,
+        identity: &Ids,
+    ) -> Result<(), Error> {
+        let texts = texts(table, text, identity)?;
         let electrified = indexed()?.table;
         memory::passing(|| heap::insert(electrified, &row(id, &texts)))
     }
 
-    /// Records another shape of a table.
-    pub fn update(id: pg_sys::Oid, table: Rc<Table>, identity: Rc<Ids>) -> Result<(), Error> {
-        let texts = (
-            serde_json::to_string(&*table)?,
-            serde_json::to_string(&*identity)?,
-        );
+    /// Records another shape of a table, as [`insert`].
+    pub fn update(
+        id: pg_sys::Oid,
+        table: Rc<Table>,
+        text: Option<String>,
+        identity: Rc<Ids>,
+    ) -> Result<(), Error> {
+        let texts = texts(&table, text, &identity)?;
         let at = indexed()?;
         let key = [Key::oid(1, id)];
         let written = memory::passing(|| heap::update(at.table, at.index, &key, &row(id, &texts)))?;
@@ -191,6 +190,19 @@ pub mod shapes {
             keep(id, version, Recorded { table, identity });
         }
         Ok(())
+    }
+
+    fn texts(
+        table: &Table,
+        text: Option<String>,
+        identity: &Ids,
+    ) -> Result<(String, String), Error> {
+        let text = match text {
+            Some(text) => text,
+            None => serde_json::to_string(table)?,
+        };
+        debug_assert!(serde_json::from_str::<Table>(&text).is_ok_and(|read| read == *table));
+        Ok((text, serde_json::to_string(identity)?))
     }
 
     fn row(id: pg_sys::Oid, texts: &(String, String)) -> [Option<pg_sys::Datum>; 3] {
@@ -418,8 +430,9 @@ pub mod migrations {
 
     /// The newest.
     pub fn last() -> Result<Option<Migration>, Error> {
+        thread_local!(static KNOWN: Cell<i64> = const { Cell::new(0) });
         let Indexed { table, index } = indexed()?;
-        Ok(heap::last(table, index, of_row))
+        Ok(KNOWN.with(|known| heap::last(table, index, known, of_row)))
     }
 
     /// The one with that id.

@@ -136,4 +136,36 @@ mod tests {
             r#"ALTER TYPE "public"."mood" ADD VALUE 'so-so' BEFORE 'happy'"#
         );
     }
+    /// In a build with assertions each is compared with what the server's own parser makes of it, byte by byte.
+    #[pg_test]
+    fn json_becomes_the_jsonb_that_the_server_makes() {
+        for json in [
+            "{}",
+            "[]",
+            "[[], {}, [{}]]",
+            r#"{"b": 1, "aa": null, "a": true, "": false}"#,
+            r#"{"long key": {"x": [1, -2, 0, 10000, 9223372036854775807]}, "k": "v"}"#,
+            r#"["", "ä\u00e4\n\"", "\ud83d\ude00", "tab\there"]"#,
+            // What a tree of ours has no place for.
+            "[1.5, 1e400, 18446744073709551616]",
+            r#"{"same": 1, "same": 2}"#,
+            "\"text\"",
+            "7",
+            "null",
+        ] {
+            let _ = crate::pg::jsonb::from_text(json);
+        }
+        let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
+        let _ = crate::pg::jsonb::from_text(&deep);
+    }
+
+    #[pg_test(error = "unsupported Unicode escape sequence")]
+    fn json_with_what_no_text_can_hold_is_the_servers_error() {
+        let _ = crate::pg::jsonb::from_text(r#"["\u0000"]"#);
+    }
+
+    #[pg_test(error = "invalid input syntax for type json")]
+    fn what_is_no_json_is_the_servers_error() {
+        let _ = crate::pg::jsonb::from_text("{");
+    }
 }

@@ -8,6 +8,7 @@ use pgrx::pg_sys;
 
 use crate::error::Error;
 use crate::pg::touched::{self, Touched};
+use crate::pg::tree::Statement;
 use crate::pg::{compat, names, relation, session, types};
 use crate::store;
 
@@ -66,10 +67,7 @@ fn read() -> Result<Rc<Watch>, Error> {
     let watch = if list == pg_sys::Oid::INVALID {
         Watch::default()
     } else {
-        Watch {
-            recorded_here: recorded_here(list)?.map(Rc::new),
-            ..Watch::of(store::shapes::ids(), store::types::ids()?)
-        }
+        listed(list)?
     };
     // Kept only now: an error on the way leaves the list as stale as it was.
     let watch = Rc::new(watch);
@@ -77,30 +75,26 @@ fn read() -> Result<Rc<Watch>, Error> {
     Ok(watch)
 }
 
-/// What was recorded in this database; `None` if that is all. Once it is, that stays so: only into an empty list is a
-/// dump loaded.
-fn recorded_here(list: pg_sys::Oid) -> Result<Option<Watch>, Error> {
+/// What the list has. Once all of it was recorded in this database, that stays so: only into an empty list is a dump loaded.
+fn listed(list: pg_sys::Oid) -> Result<Watch, Error> {
+    let types = store::types::ids()?;
     if RECORDED_HERE.get() == list {
-        return Ok(None);
+        return Ok(Watch::of(store::shapes::ids(), types));
     }
-    let mut tables = Vec::new();
-    let places = store::shapes::places()?;
-    for (id, place) in &places {
-        if *place == names::place(*id) {
-            tables.push(*id);
-        }
+    let tables = store::shapes::here_or_elsewhere()?;
+    let here = tables.iter().filter(|(_, is_here)| *is_here);
+    let here: Vec<pg_sys::Oid> = here.map(|(id, _)| *id).collect();
+    let all: Vec<pg_sys::Oid> = tables.iter().map(|(id, _)| *id).collect();
+    if here.len() < all.len() {
+        return Ok(Watch {
+            recorded_here: Some(Rc::new(Watch::of(here, types.clone()))),
+            ..Watch::of(all, types)
+        });
     }
-    if tables.len() == places.len() {
-        if !tables.is_empty() {
-            RECORDED_HERE.set(list);
-        }
-        return Ok(None);
+    if !all.is_empty() {
+        RECORDED_HERE.set(list);
     }
-    let mut types = store::types::ids()?;
-    if tables.is_empty() {
-        types.clear();
-    }
-    Ok(Some(Watch::of(tables, types)))
+    Ok(Watch::of(all, types))
 }
 
 /// Something was rolled back, perhaps what was recorded here.
@@ -116,11 +110,17 @@ pub fn changed() {
 
 impl Watch {
     fn of(tables: Vec<pg_sys::Oid>, types: Vec<pg_sys::Oid>) -> Watch {
-        let is_partitioned =
-            |id: &pg_sys::Oid| relation::class(*id).is_some_and(|class| class.kind == b'p');
+        // A restore by several workers may have loaded the types first, which are of no concern without a table.
+        if tables.is_empty() {
+            return Watch::default();
+        }
+        let tables: HashSet<u32> = tables.into_iter().map(|id| id.to_u32()).collect();
+        // There are few of them: to look at each table would take every session longer than all else.
+        let mut partitioned = relation::partitioned();
+        partitioned.retain(|id| tables.contains(&id.to_u32()));
         Watch {
-            partitioned: tables.iter().copied().filter(is_partitioned).collect(),
-            tables: tables.into_iter().map(|id| id.to_u32()).collect(),
+            partitioned: partitioned.into(),
+            tables,
             types: types.into_iter().filter_map(WatchedType::of).collect(),
             recorded_here: None,
         }
@@ -165,6 +165,18 @@ impl Watch {
         self.has(id) || relation::table_of_index(id).is_some_and(|table| self.has(table))
     }
 
+    /// The relation that a statement names to alter or index it, if it is neither an electrified table nor an index of one.
+    pub fn other(&self, statement: &Statement) -> Option<pg_sys::Oid> {
+        match statement {
+            Statement::AlterTable { relation, .. } | Statement::CreateIndex { relation, .. }
+                if !self.is_empty() && !self.watches(*relation) =>
+            {
+                Some(*relation)
+            }
+            _ => None,
+        }
+    }
+
     /// Whether electrified tables use types that users made.
     pub fn uses_types(&self) -> bool {
         !self.types.is_empty()
@@ -190,6 +202,8 @@ impl Watch {
         for &id in &touched.relations {
             let table = if self.has(id) {
                 Some(id)
+            } else if touched.others.contains(&id.to_u32()) {
+                None
             } else {
                 relation::table_of_index(id)
             };

@@ -8,7 +8,7 @@ use crate::capture::tables;
 use crate::error::{self, Error, SqlState};
 use crate::pg::entry::{Call, Datum};
 use crate::pg::script::{self, Kind};
-use crate::pg::{heap, names, relation, session, subtransaction};
+use crate::pg::{jsonb, names, relation, session, subtransaction};
 use crate::store;
 
 /// `electric.check_report(sql text)`: a JSON array with an object for each statement; [`check`] in SQL makes it a table.
@@ -28,7 +28,7 @@ pub fn check_report(call: &Call) -> Result<Datum, Error> {
         // The script as a whole does not parse.
         Err(error) => vec![row(1, &sql, "error", Some(error.message()), error.hint())],
     };
-    Ok(heap::jsonb(&Value::Array(report).to_string()))
+    Ok(jsonb::from_text(&Value::Array(report).to_string()))
 }
 
 fn try_script(sql: &str) -> Vec<Value> {
@@ -186,5 +186,5 @@ pub fn drift_report(_call: &Call) -> Result<Datum, Error> {
             "actual": actual,
         }));
     }
-    Ok(heap::jsonb(&Value::Array(report).to_string()))
+    Ok(jsonb::from_text(&Value::Array(report).to_string()))
 }

@@ -252,6 +252,6 @@ fn send_to_sqlite(sql: &str) -> Result<(), Error> {
         )
         .detail("Many a replica would run the first one only.")
         .hint("Send each by an ELECTRIC SQLITE of its own.")),
-        _ => record::one(&Change::Sqlite(sql.to_owned()), "", None),
+        _ => record::one(&Change::Sqlite(sql.to_owned()), "", None).map(drop),
     }
 }

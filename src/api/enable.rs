@@ -1,7 +1,6 @@
 //! `electric.enable`, `electric.disable` and `CALL electric.electrify`.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::rc::Rc;
 
 use electric_schema::change::Change;
 use electric_schema::dialect::sqlite;
@@ -92,6 +91,7 @@ pub fn enable(ids: &[pg_sys::Oid]) -> Result<(), Error> {
     session::prevent_if_read_only(c"electric.enable()");
     let watch = watch::current()?;
     let mut wanted = Vec::new();
+    let mut together = HashSet::new();
     for &id in ids {
         checks::may_be_electrified(id)?;
         if watch.has(id) {
@@ -100,7 +100,7 @@ pub fn enable(ids: &[pg_sys::Oid]) -> Result<(), Error> {
                 "table {} is already electrified",
                 refusal::shown(&schema, &name)
             ));
-        } else if !wanted.contains(&id) {
+        } else if together.insert(id) {
             wanted.push(id);
         }
     }
@@ -116,23 +116,25 @@ pub fn enable(ids: &[pg_sys::Oid]) -> Result<(), Error> {
             false => locks::table(id),
         }
     }
-    let mut candidates = Vec::new();
     for &id in &wanted {
         // It may have changed, or gone, while the lock was waited for.
         checks::may_be_electrified(id)?;
         checks::partitions(id)?;
-        let actual = catalog::table(id)
-            .ok_or_else(|| Error::internal("a table vanished while it was electrified"))?;
-        candidates.push(Candidate { id, actual });
     }
-    let together: HashSet<pg_sys::Oid> = wanted.iter().copied().collect();
+    let read = |&id: &pg_sys::Oid| match catalog::table(id) {
+        Some(actual) => Ok(Candidate { id, actual }),
+        None => Err(Error::internal("a table vanished while it was electrified")),
+    };
+    // Most tables have something to print, and each would change the settings for itself.
+    let candidates = session::canonical(|| wanted.iter().map(read).collect::<Result<Vec<_>, _>>());
+    let mut candidates = candidates?;
     for candidate in &candidates {
         checks::shape(&candidate.actual)?;
         checks::references(candidate, |id| together.contains(&id) || watch.has(id))?;
         checks::name(candidate)?;
     }
     api::working(publication::ensure)?;
-    record(&candidates)?;
+    record(&mut candidates)?;
     let tables: Vec<(pg_sys::Oid, String)> = candidates
         .iter()
         .map(|candidate| {
@@ -152,65 +154,58 @@ pub fn enable(ids: &[pg_sys::Oid]) -> Result<(), Error> {
 }
 
 /// Records the tables: types they use, then each with its keys, constraints, indexes and defaults.
-fn record(candidates: &[Candidate]) -> Result<(), Error> {
-    for candidate in candidates {
+fn record(candidates: &mut [Candidate]) -> Result<(), Error> {
+    for candidate in candidates.iter() {
         for &id in &candidate.actual.types {
             capture::types::use_type(id)?;
         }
     }
-    let mut tables: HashMap<pg_sys::Oid, Table> = HashMap::new();
-    for candidate in candidates {
-        let mut table = candidate.table().clone();
-        diff::fix_table(&mut table).map_err(capture::tables::unreadable)?;
-        store::sqlite_names::take(&table.sqlite_name, candidate.id)?;
-        xact::command_counter_increment();
-        tables.insert(candidate.id, table);
-    }
-    for candidate in candidates {
-        settle(candidate, &mut tables)?;
-    }
-    let shapes: Vec<&Table> = candidates
-        .iter()
-        .filter_map(|candidate| tables.get(&candidate.id))
-        .collect();
+    settle(candidates)?;
+    let shapes: Vec<&Table> = candidates.iter().map(Candidate::table).collect();
     for (at, change) in order::creation(&shapes) {
         let (candidate, table) = (&candidates[at], shapes[at]);
         let relation = table.qualified_name();
         let again = store::commands::has_table(&relation)?;
-        capture::record::again(&change, &relation, Some(table), again)?;
-        store::shapes::insert(candidate.id, table, &candidate.actual.identity)?;
+        let text = capture::record::again(&change, &relation, Some(table), again)?;
+        store::shapes::insert(candidate.id, table, text, &candidate.actual.identity)?;
         xact::command_counter_increment();
     }
     Ok(())
 }
 
-/// Settles what SQLite replicas fix for good: names of indexes, and which foreign keys they keep.
-fn settle(candidate: &Candidate, tables: &mut HashMap<pg_sys::Oid, Table>) -> Result<(), Error> {
-    let Some(mut table) = tables.get(&candidate.id).cloned() else {
-        return Ok(());
-    };
-    let before = table.clone();
-    for index in &mut table.indexes {
-        capture::tables::name_index(index, candidate.id, &before)?;
+/// Settles what SQLite replicas fix for good: values of defaults, names, and which foreign keys they keep.
+fn settle(candidates: &mut [Candidate]) -> Result<(), Error> {
+    for candidate in candidates.iter_mut() {
+        let table = &mut candidate.actual.table;
+        diff::fix_table(table).map_err(capture::tables::unreadable)?;
+        store::sqlite_names::take(&table.sqlite_name, candidate.id)?;
+        xact::command_counter_increment();
     }
-    for key in &mut table.foreign_keys {
-        let Some(&target) = candidate.actual.referenced.get(&key.name) else {
-            continue;
-        };
-        let referenced = match tables.get(&target) {
-            Some(referenced) => Some(Rc::new(referenced.clone())),
-            None => store::shapes::shape(target)?,
-        };
-        key.sqlite = referenced.is_some_and(|referenced| {
-            sqlite::keeps_foreign_key(
-                key,
-                &before,
-                &referenced,
-                capture::tables::is_partitioned(target),
-            )
-        });
+    let positions = candidates.iter().map(|candidate| candidate.id).zip(0..);
+    let positions: HashMap<pg_sys::Oid, usize> = positions.collect();
+    for at in 0..candidates.len() {
+        let Candidate { id, actual } = &candidates[at];
+        let mut indexes = actual.table.indexes.clone();
+        for index in &mut indexes {
+            capture::tables::name_index(index, *id, &actual.table)?;
+        }
+        let mut keys = actual.table.foreign_keys.clone();
+        for key in &mut keys {
+            let Some(&target) = actual.referenced.get(&key.name) else {
+                continue;
+            };
+            let is_kept = |referenced: &Table| {
+                let is_partitioned = capture::tables::is_partitioned(target);
+                sqlite::keeps_foreign_key(key, &actual.table, referenced, is_partitioned)
+            };
+            key.sqlite = match positions.get(&target) {
+                Some(&at) => is_kept(candidates[at].table()),
+                None => store::shapes::shape(target)?.is_some_and(|shape| is_kept(&shape)),
+            };
+        }
+        let table = &mut candidates[at].actual.table;
+        (table.indexes, table.foreign_keys) = (indexes, keys);
     }
-    tables.insert(candidate.id, table);
     Ok(())
 }
 
@@ -335,21 +330,12 @@ pub fn release_names(recorded: &Table) -> Result<(), Error> {
 
 /// Checks a table that takes the place of a recorded one, and settles what SQLite replicas fix for good.
 pub fn ready(id: pg_sys::Oid, actual: Actual, watch: &watch::Watch) -> Result<Actual, Error> {
-    let candidate = Candidate { id, actual };
-    checks::shape(&candidate.actual)?;
-    checks::references(&candidate, |other| other == id || watch.has(other))?;
-    checks::name(&candidate)?;
-    let mut tables = HashMap::new();
-    let mut table = candidate.table().clone();
-    diff::fix_table(&mut table).map_err(capture::tables::unreadable)?;
-    store::sqlite_names::take(&table.sqlite_name, id)?;
-    xact::command_counter_increment();
-    tables.insert(id, table);
-    settle(&candidate, &mut tables)?;
-    let mut actual = candidate.actual;
-    if let Some(table) = tables.remove(&id) {
-        actual.table = table;
-    }
+    let mut candidates = [Candidate { id, actual }];
+    checks::shape(&candidates[0].actual)?;
+    checks::references(&candidates[0], |other| other == id || watch.has(other))?;
+    checks::name(&candidates[0])?;
+    settle(&mut candidates)?;
+    let [Candidate { actual, .. }] = candidates;
     Ok(actual)
 }
 

@@ -16,7 +16,12 @@ pub fn idle() -> bool {
 pub fn utility_starts(statement: &Statement) -> Result<Datum, Error> {
     if !idle() {
         let watch = capture::command_starts(statement)?;
-        touched::command_starts(false, statement, watch.partitioned());
+        touched::command_starts(
+            false,
+            statement,
+            watch.partitioned(),
+            watch.other(statement),
+        );
     }
     Ok(void())
 }
@@ -45,7 +50,12 @@ pub fn on_command_start(call: &Call) -> Result<Datum, Error> {
         capture::command_starts(&statement)?
     };
     let starts = || {
-        touched::command_starts(ours, &statement, watch.partitioned());
+        touched::command_starts(
+            ours,
+            &statement,
+            watch.partitioned(),
+            watch.other(&statement),
+        );
         Ok(void())
     };
     let Statement::DropExtensions(names) = &statement else {

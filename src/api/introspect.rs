@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::error::{Error, SqlState};
 use crate::history;
 use crate::pg::entry::{Call, Datum};
-use crate::pg::{heap, locks};
+use crate::pg::{heap, jsonb, locks};
 
 /// `electric.introspect(version text)`: the electrified schema as jsonb, at that version or now.
 pub fn introspect(call: &Call) -> Result<Datum, Error> {
@@ -29,7 +29,7 @@ pub fn introspect(call: &Call) -> Result<Datum, Error> {
         json!(history::grants(&moment)?),
         json!(history::assignments(&moment)?),
     );
-    Ok(heap::jsonb(&text))
+    Ok(jsonb::from_text(&text))
 }
 
 /// `electric.schema_statements(dialect text, version text)`: what builds an empty replica, as text[];

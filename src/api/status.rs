@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::error::Error;
 use crate::pg::entry::{Call, Datum};
-use crate::pg::heap;
+use crate::pg::jsonb;
 use crate::settings::{self, POLICY, REPLICA_IDENTITY};
 use crate::store;
 
@@ -25,5 +25,5 @@ pub fn status(_call: &Call) -> Result<Datum, Error> {
         "proxy": crate::proxy::status(),
         "subscriber": super::subscribe::status()?,
     });
-    Ok(heap::jsonb(&status.to_string()))
+    Ok(jsonb::from_text(&status.to_string()))
 }

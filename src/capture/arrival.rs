@@ -28,8 +28,8 @@ pub fn take_on() -> Result<(), Error> {
     locks::migrations();
     let mut any = false;
     let mut taken = Vec::new();
-    for (id, place) in store::shapes::places()? {
-        if place == names::place(id) {
+    for (id, is_here) in store::shapes::here_or_elsewhere()? {
+        if is_here {
             continue;
         }
         if tables::take_on(id)? {

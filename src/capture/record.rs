@@ -30,8 +30,12 @@ pub fn issued<T>(text: &str, body: impl FnOnce() -> T) -> T {
     body()
 }
 
-/// Writes one DDL command. Call it under the migration lock; `table` is the table that results.
-pub fn one(change: &Change, relation: &str, table: Option<&Table>) -> Result<(), Error> {
+/// Writes one DDL command. Call it under the migration lock; `table` is the table that results. Gives that as JSON.
+pub fn one(
+    change: &Change,
+    relation: &str,
+    table: Option<&Table>,
+) -> Result<Option<String>, Error> {
     again(change, relation, table, false)
 }
 
@@ -41,7 +45,7 @@ pub fn again(
     relation: &str,
     table: Option<&Table>,
     again: bool,
-) -> Result<(), Error> {
+) -> Result<Option<String>, Error> {
     locks::migrations();
     follow::refuse_own(change.command(), relation, table)?;
     let mut op = Op::of(change, table)?;
@@ -54,6 +58,7 @@ pub fn again(
     if again {
         postgres.insert(0, drop_what_was_kept(change, table));
     }
+    let table_text = op.table().map(str::to_owned);
     let op = op.text();
     let migration_id = version::migration()?;
     let (last, previous) = store::commands::last()?;
@@ -69,7 +74,7 @@ pub fn again(
         op: &op,
     })?;
     xact::command_counter_increment();
-    Ok(())
+    Ok(table_text)
 }
 
 /// The statement that made the change: DDLX, a call of a function of ours, or the utility statement that runs.

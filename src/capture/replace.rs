@@ -72,7 +72,7 @@ pub(super) fn table(id: pg_sys::Oid, compared: Compared, watch: &Watch) -> Resul
         from: Box::new(recorded),
         referencing,
     };
-    record::again(&change, &name, Some(&actual.table), again)?;
+    let text = record::again(&change, &name, Some(&actual.table), again)?;
     if renamed {
         // Postgres sends rows of partitions on under the name that their root had: it does not look there again.
         relation::descendants(id)
@@ -80,7 +80,7 @@ pub(super) fn table(id: pg_sys::Oid, compared: Compared, watch: &Watch) -> Resul
             .for_each(relation::invalidate);
     }
     let table = Rc::new(actual.table);
-    store::shapes::update(id, table.clone(), Rc::new(actual.identity))?;
+    store::shapes::update(id, table.clone(), text, Rc::new(actual.identity))?;
     xact::command_counter_increment();
     enable::release_types()?;
     // Keys of other tables say the name of this one, or of its columns.

@@ -111,16 +111,17 @@ pub fn touched(id: pg_sys::Oid, reach: &Reach, watch: &Watch) -> Result<(), Erro
     // The changes may need what the table did not need before.
     table.extensions.clone_from(&actual.table.extensions);
     table.collations.clone_from(&actual.table.collations);
+    let mut text = None;
     for change in changes {
         let change = settle(change, id, &table, &actual, watch)?;
         diff::apply(&mut table, &change);
         if !unrestricted {
             permissions::keep::refuse_if_needed(&change, &table)?;
         }
-        record::one(&change, &table.qualified_name(), Some(&table))?;
+        text = record::one(&change, &table.qualified_name(), Some(&table))?;
     }
     let table = Rc::new(table);
-    store::shapes::update(id, table.clone(), Rc::new(actual.identity))?;
+    store::shapes::update(id, table.clone(), text, Rc::new(actual.identity))?;
     xact::command_counter_increment();
     if unrestricted {
         permissions::keep::repair(Some(&table))?;
@@ -161,7 +162,7 @@ pub(super) fn take_on(id: pg_sys::Oid) -> Result<bool, Error> {
     let unchanged = compared.has_no_changes();
     if unchanged {
         let identity = Rc::new(compared.actual.identity);
-        store::shapes::update(id, Rc::new(compared.recorded), identity)?;
+        store::shapes::update(id, Rc::new(compared.recorded), None, identity)?;
     }
     Ok(unchanged)
 }

@@ -65,7 +65,12 @@ impl Reader {
         // A key compares as the types and collations of its columns say, and uses nothing else.
         let is_key = matches!(row.kind, b'p' | b'u');
         let mut uses = Uses::default();
-        if !(is_key && row.columns.iter().all(|number| self.plain.contains(number))) {
+        if !(is_key
+            && row
+                .columns
+                .iter()
+                .all(|number| self.plain.contains_key(number)))
+        {
             uses = Uses::of(c::CONSTRAINTS, row.id, &self.own);
             if is_key || row.kind == b'x' {
                 let index = Uses::of(pg_sys::RelationRelationId, row.index, &self.own);

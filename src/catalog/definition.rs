@@ -10,7 +10,7 @@ use crate::pg::{deparse, names as server, session, types};
 
 /// What a replica must know of an enum, a domain or a user's range; `None` if it is gone.
 pub fn type_definition(id: pg_sys::Oid) -> Option<TypeDefinition> {
-    session::canonical(|| {
+    session::printing(|| {
         let (schema, name, kind) = types::identity(id)?;
         let mut found = TypeDefinition {
             schema,
@@ -42,8 +42,9 @@ pub fn type_definition(id: pg_sys::Oid) -> Option<TypeDefinition> {
 /// What tells a type from another of the same definition, as far as `definition` leaves it out: a domain's default and
 /// checks by their ids, so that something they use may be renamed.
 pub fn type_identity(id: pg_sys::Oid) -> String {
-    let facts = types::domain_facts(id);
-    let checks: Vec<String> = types::domain_constraints(id)
+    let (facts, checks) =
+        session::printing(|| (types::domain_facts(id), types::domain_constraints(id)));
+    let checks: Vec<String> = checks
         .into_iter()
         .map(|check| format!("{} {:?}", check.id.to_u32(), check.name))
         .collect();

@@ -1,4 +1,5 @@
-//! The object access hook: partitions that are dropped, truncated, attached or detached, by whatever route.
+//! The object access hook: partitions that are dropped, truncated, attached or detached, by whatever route, and what
+//! comes and goes in `pg_class`.
 //!
 //! Where the server calls it the objects are locked but for named tables of TRUNCATE, and those that go are still
 //! there: whether they hold rows can be seen then, and only then. What it sees is judged when the command ends.
@@ -46,7 +47,11 @@ unsafe extern "C-unwind" fn object_access(
         }
         use pg_sys::ObjectAccessType::*;
         match access {
+            OAT_POST_CREATE if class == pg_sys::RelationRelationId => {
+                touched::comes_or_goes(object);
+            }
             OAT_DROP if class == pg_sys::RelationRelationId => {
+                touched::comes_or_goes(object);
                 entry::finish(entry::guarded(|| {
                     emptied(object, How::Dropped);
                     Ok(entry::void())

@@ -310,6 +310,10 @@ pub mod catalog {
     pub const INHERITANCE_BY_PARENT: Oid = fixed(2187);
     /// Its index on `(inhrelid, inhseqno)`.
     pub const INHERITANCE_BY_CHILD: Oid = fixed(2680);
+    /// `pg_partitioned_table`.
+    pub const PARTITIONED: Oid = fixed(3350);
+    /// Its column `partrelid`.
+    pub const PARTITIONED_RELATION: u32 = 1;
     /// `pg_publication_rel`.
     pub const PUBLICATION_RELATIONS: Oid = fixed(6106);
     /// Its index on `(prrelid, prpubid)`.

@@ -1,10 +1,11 @@
-//! SQL text of catalog entries, as the server prints it. All of it is to be called under canonical settings.
+//! SQL text of catalog entries, as the server prints it. All of it is to be called within [`session::printing`].
 
 use std::ffi::CStr;
 
 use pgrx::{FromDatum, pg_sys};
 
 use super::names::from_server;
+use super::session;
 
 // `pg_proc.dat` fixes these; the bindings spell the constants of functions that end in `_OID` as something else.
 const PG_GET_EXPR: pg_sys::Oid = pg_sys::Oid::from_u32(1716);
@@ -14,6 +15,7 @@ const PG_GET_INDEXDEF_COLUMN: pg_sys::Oid = pg_sys::Oid::from_u32(2507);
 
 /// Calls a built-in function of the server's that takes what `ruleutils.c` needs and returns text.
 fn text(function: pg_sys::Oid, arguments: &[pg_sys::Datum]) -> Option<String> {
+    session::prints();
     let none = pg_sys::Oid::INVALID;
     // SAFETY: built-in functions with that many arguments, none of them NULL. They return NULL only for objects
     // that are gone, which OidFunctionCall reports as an error.
@@ -46,6 +48,10 @@ pub fn primary_key(columns: &[String]) -> String {
 
 /// A name as the server quotes it.
 pub fn quoted(name: &str) -> String {
+    // SAFETY: reads a variable, that of the one setting which quoting depends on.
+    if unsafe { pg_sys::quote_all_identifiers } {
+        session::prints();
+    }
     let Ok(name) = std::ffi::CString::new(name) else {
         return String::new();
     };

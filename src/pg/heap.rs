@@ -4,6 +4,7 @@
 //! catalog and would show changes that are someone else's, already recorded. No privileges are checked and no
 //! triggers fire, so that a migration needs no rights on the `electric` schema.
 
+use std::cell::Cell;
 use std::ffi::CStr;
 
 use pgrx::{FromDatum, IntoDatum, pg_sys};
@@ -49,6 +50,24 @@ impl Key {
         Key::equal(column, pg_sys::F_INT8EQ, value.into())
     }
 
+    /// `column > smallint`.
+    pub fn int2_above(column: u32, value: i16) -> Self {
+        Key {
+            strategy: pg_sys::BTGreaterStrategyNumber,
+            procedure: pg_sys::Oid::from(pg_sys::F_INT2GT),
+            ..Key::equal(column, pg_sys::F_INT2EQ, value.into())
+        }
+    }
+
+    /// `column >= bigint`.
+    pub fn int8_from(column: u32, value: i64) -> Self {
+        Key {
+            strategy: pg_sys::BTGreaterEqualStrategyNumber,
+            procedure: pg_sys::Oid::from(pg_sys::F_INT8GE),
+            ..Key::int8(column, value)
+        }
+    }
+
     /// `column <= bigint`.
     pub fn int8_up_to(column: u32, value: i64) -> Self {
         Key {
@@ -75,6 +94,11 @@ pub fn scan<T>(
     // SAFETY: relation and index belong together; the tuple is used before the next is fetched.
     unsafe {
         let table = pg_sys::table_open(relation, pg_sys::AccessShareLock as i32);
+        // Some tables of ours are empty nearly everywhere, and asked by each command.
+        if index == pg_sys::Oid::INVALID && has_no_pages(table) {
+            pg_sys::table_close(table, pg_sys::AccessShareLock as i32);
+            return found;
+        }
         let mut keys = scan_keys(keys);
         let scan = pg_sys::systable_beginscan(
             table,
@@ -97,6 +121,23 @@ pub fn scan<T>(
     found
 }
 
+/// Whether nothing was ever written to a table, as to some catalogs where nobody uses what they are for.
+pub fn is_empty(relation: pg_sys::Oid) -> bool {
+    // SAFETY: a table is open while its size is asked for.
+    unsafe {
+        let table = pg_sys::table_open(relation, pg_sys::AccessShareLock as i32);
+        let is_empty = has_no_pages(table);
+        pg_sys::table_close(table, pg_sys::AccessShareLock as i32);
+        is_empty
+    }
+}
+
+/// Whether nothing was ever written to a table, or nothing is left after VACUUM.
+unsafe fn has_no_pages(table: pg_sys::Relation) -> bool {
+    // SAFETY: the caller has opened the table.
+    unsafe { pg_sys::RelationGetNumberOfBlocksInFork(table, pg_sys::ForkNumber::MAIN_FORKNUM) == 0 }
+}
+
 /// Whether the table itself holds a row that is visible now. No lock is kept: two commands that look, and then
 /// want the table for themselves, would wait for each other.
 pub fn has_rows(relation: pg_sys::Oid) -> bool {
@@ -104,6 +145,10 @@ pub fn has_rows(relation: pg_sys::Oid) -> bool {
     unsafe {
         let table = pg_sys::try_table_open(relation, pg_sys::AccessShareLock as i32);
         if table.is_null() {
+            return false;
+        }
+        if has_no_pages(table) {
+            pg_sys::table_close(table, pg_sys::AccessShareLock as i32);
             return false;
         }
         let snapshot = pg_sys::RegisterSnapshot(pg_sys::GetLatestSnapshot());
@@ -119,9 +164,22 @@ pub fn has_rows(relation: pg_sys::Oid) -> bool {
     }
 }
 
-/// The row that comes last in the index.
-pub fn last<T>(relation: pg_sys::Oid, index: pg_sys::Oid, of: impl FnOnce(&Row) -> T) -> Option<T> {
-    last_of(relation, index, &[], Seen::Now, of)
+/// The row that comes last in the index, a bigint that grows from row to row. `known` is one that this session has seen, or
+/// 0, and is kept up: the server reads a page of the index as far as it may have to, and without a bound that is all of it.
+pub fn last<T>(
+    relation: pg_sys::Oid,
+    index: pg_sys::Oid,
+    known: &Cell<i64>,
+    of: impl Fn(&Row) -> T,
+) -> Option<T> {
+    let of = |row: &Row| {
+        known.set(row.get(1).unwrap_or(0));
+        of(row)
+    };
+    let bound = [Key::int8_from(1, known.get())];
+    last_of(relation, index, &bound, Seen::Now, of)
+        // It was rolled back, or is of a history that is gone.
+        .or_else(|| last_of(relation, index, &[], Seen::Now, of))
 }
 
 /// The row that comes last in the index among those that match.
@@ -497,14 +555,5 @@ pub fn texts(values: &[String]) -> pg_sys::Datum {
     values
         .to_vec()
         .into_datum()
-        .unwrap_or(pg_sys::Datum::from(0))
-}
-
-/// A `jsonb` datum from JSON text.
-pub fn jsonb(json: &str) -> pg_sys::Datum {
-    let json = std::ffi::CString::new(json).unwrap_or_default();
-    let argument = Some(pg_sys::Datum::from(json.as_ptr()));
-    // SAFETY: jsonb_in takes a C string and returns a jsonb.
-    unsafe { pgrx::direct_function_call_as_datum(pg_sys::jsonb_in, &[argument]) }
         .unwrap_or(pg_sys::Datum::from(0))
 }

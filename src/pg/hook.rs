@@ -36,10 +36,6 @@ fn running() -> &'static mut Vec<Statement> {
 }
 
 unsafe extern "C-unwind" {
-    /// `xact.c`, which raises no errors.
-    #[allow(clashing_extern_declarations)]
-    fn GetCurrentSubTransactionId() -> pg_sys::SubTransactionId;
-
     /// `utility.c`, without pgrx's wrapper: errors of the statement are not ours to catch.
     #[allow(clashing_extern_declarations)]
     fn standard_ProcessUtility(
@@ -100,7 +96,7 @@ unsafe extern "C-unwind" fn process_utility(
                 text: query_string,
                 location: (*pstmt).stmt_location,
                 length: (*pstmt).stmt_len,
-                subtransaction: GetCurrentSubTransactionId(),
+                subtransaction: super::xact::subtransaction(),
             });
         }
         let mut native: *mut Native = std::ptr::null_mut();

@@ -12,6 +12,7 @@ pub mod expression;
 pub mod functions;
 pub mod heap;
 pub mod hook;
+pub mod jsonb;
 pub mod locks;
 pub mod memory;
 pub mod names;

@@ -82,6 +82,9 @@ pub fn has_invalid_index(table: pg_sys::Oid) -> bool {
 
 /// The children of a table or partitioned table, in the order in which the server locks them.
 pub fn children(relation: pg_sys::Oid) -> Vec<pg_sys::Oid> {
+    if heap::is_empty(c::INHERITANCE) {
+        return Vec::new();
+    }
     let mut found = heap::scan(
         c::INHERITANCE,
         c::INHERITANCE_BY_PARENT,
@@ -92,8 +95,18 @@ pub fn children(relation: pg_sys::Oid) -> Vec<pg_sys::Oid> {
     found
 }
 
+/// The partitioned tables of this database.
+pub fn partitioned() -> Vec<pg_sys::Oid> {
+    heap::scan(c::PARTITIONED, pg_sys::Oid::INVALID, &[], |row| {
+        row.oid(c::PARTITIONED_RELATION)
+    })
+}
+
 /// The tables that a table inherits from, or is a partition of.
 pub fn parents(relation: pg_sys::Oid) -> Vec<pg_sys::Oid> {
+    if heap::is_empty(c::INHERITANCE) {
+        return Vec::new();
+    }
     heap::scan_ordered(
         c::INHERITANCE,
         c::INHERITANCE_BY_CHILD,
@@ -220,29 +233,42 @@ pub fn sequence(id: pg_sys::Oid, owned: bool) -> Option<electric_schema::model::
     .next()
 }
 
-/// The storage options of a relation as `pg_get_indexdef` prints them between `WITH (` and `)`.
-pub fn storage_options(id: pg_sys::Oid) -> Option<String> {
-    let options: Vec<String> = cached(
-        pg_sys::SysCacheIdentifier::RELOID,
-        id.into(),
-        |row: &CachedRow| row.get::<Vec<String>>(pg_sys::Anum_pg_class_reloptions),
-    )??;
-    let flat: Vec<String> = options
-        .iter()
-        .map(|option| {
-            let (name, value) = option.split_once('=').unwrap_or((option, ""));
-            let value = if electric_schema::names::quote_ident_if_needed(value) == value {
-                value.to_owned()
-            } else {
-                electric_schema::names::quote_literal(value)
-            };
-            format!(
-                "{}={value}",
-                electric_schema::names::quote_ident_if_needed(name)
-            )
-        })
-        .collect();
-    Some(flat.join(", "))
+/// What `pg_class` says of an index.
+pub struct IndexClass {
+    /// Its name.
+    pub name: String,
+    /// Its access method.
+    pub method: pg_sys::Oid,
+    /// Its storage options as `pg_get_indexdef` prints them between `WITH (` and `)`.
+    pub options: Option<String>,
+}
+
+/// The class row of an index; `None` if it is gone.
+pub fn index_class(id: pg_sys::Oid) -> Option<IndexClass> {
+    use pg_sys::*;
+    cached(SysCacheIdentifier::RELOID, id.into(), |row: &CachedRow| {
+        IndexClass {
+            name: row.name(Anum_pg_class_relname),
+            method: row.oid(Anum_pg_class_relam),
+            options: row
+                .get::<Vec<std::string::String>>(Anum_pg_class_reloptions)
+                .map(|options| storage_options(&options)),
+        }
+    })
+}
+
+fn storage_options(options: &[String]) -> String {
+    use electric_schema::names::{quote_ident_if_needed, quote_literal};
+    let printed = options.iter().map(|option| {
+        let (name, value) = option.split_once('=').unwrap_or((option, ""));
+        let value = if quote_ident_if_needed(value) == value {
+            value.to_owned()
+        } else {
+            quote_literal(value)
+        };
+        format!("{}={value}", quote_ident_if_needed(name))
+    });
+    printed.collect::<Vec<_>>().join(", ")
 }
 
 /// What `pg_publication` says of a publication.

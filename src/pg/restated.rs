@@ -7,10 +7,12 @@ use pgrx::pg_sys;
 use super::{condition, deparse, session, subtransaction};
 
 /// The definition of a CHECK, as the server prints it, read and printed once more: as ALTER COLUMN TYPE does with the
-/// constraints of a column. `None` if it does not read as a CHECK of the table any more. Call it under canonical settings.
+/// constraints of a column. `None` if it does not read as a CHECK of the table any more. Call it within
+/// [`session::printing`].
 ///
 /// Reading a literal may run what belongs to its type, such as a domain's CHECK: it is done as the owner of the table.
 pub fn check(table: pg_sys::Oid, definition: &str) -> Option<String> {
+    session::prints();
     let (expression, suffix) = definition.strip_prefix("CHECK (")?.rsplit_once(')')?;
     let source = CString::new(expression).ok()?;
     let _owner = session::become_owner(table);

@@ -98,6 +98,12 @@ impl Row {
         self.get(column).unwrap_or(false)
     }
 
+    /// The ids of an `oidvector` column.
+    pub fn oids(&self, column: u32) -> Vec<pg_sys::Oid> {
+        self.get::<pgrx::Array<pg_sys::Oid>>(column)
+            .map_or_else(Vec::new, |array| array.iter().flatten().collect())
+    }
+
     /// The numbers of an `int2vector` or `int2[]` column.
     pub fn int2s(&self, column: u32) -> Vec<i16> {
         self.get::<pgrx::Array<i16>>(column)

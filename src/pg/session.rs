@@ -1,5 +1,6 @@
 //! The session: who calls, which state the server is in, and the settings under which SQL is printed.
 
+use std::cell::RefCell;
 use std::ffi::CStr;
 
 use pgrx::guc::{GucContext, GucEnum, GucFlags, GucRegistry, GucSetting};
@@ -71,10 +72,59 @@ impl Settings {
     }
 }
 
-/// Runs `body` under fixed settings, so that what the server prints depends on nothing but the catalog.
-pub fn canonical<T>(body: impl FnOnce() -> T) -> T {
-    let _settings = Settings::with(&CANONICAL);
+/// What became of the settings in the innermost [`printing`].
+enum Printing {
+    /// There is none.
+    Outside,
+    /// Nothing was printed yet.
+    NotYet,
+    /// They are set, and put back when this is dropped.
+    Set(#[allow(dead_code, reason = "dropped at the end")] Settings),
+}
+
+thread_local! {
+    static PRINTING: RefCell<Printing> = const { RefCell::new(Printing::Outside) };
+}
+
+/// Runs `body` so that what the server prints in it depends on nothing but the catalog. Most tables are read without
+/// having the server print anything, and settings take longer to change than that: they wait for [`prints`].
+pub fn printing<T>(body: impl FnOnce() -> T) -> T {
+    /// Puts back what was there, also when an error passes.
+    struct Before(Option<Printing>);
+    impl Drop for Before {
+        fn drop(&mut self) {
+            let before = self.0.take().unwrap_or(Printing::Outside);
+            // The settings are put back outside of the borrow: that runs hooks of the server's.
+            drop(PRINTING.replace(before));
+        }
+    }
+    let _before = Before(Some(PRINTING.replace(Printing::NotYet)));
     body()
+}
+
+/// The server is about to print, or to read what it printed: sets what that depends on, for as long as the innermost
+/// [`printing`] lasts.
+pub fn prints() {
+    let is_first = PRINTING.with_borrow(|printing| match printing {
+        Printing::NotYet => true,
+        Printing::Set(_) => false,
+        Printing::Outside => {
+            debug_assert!(false, "printed under the settings of the session");
+            false
+        }
+    });
+    if is_first {
+        let settings = Settings::with(&CANONICAL);
+        PRINTING.set(Printing::Set(settings));
+    }
+}
+
+/// Runs `body` under those settings from the start.
+pub fn canonical<T>(body: impl FnOnce() -> T) -> T {
+    printing(|| {
+        prints();
+        body()
+    })
 }
 
 /// Runs `body` under settings by which statements and values mean what the publisher meant, whatever is set for this
@@ -162,14 +212,22 @@ pub fn in_own_script() -> bool {
     }
 }
 
+unsafe extern "C-unwind" {
+    // `xact.c` and `xlog.c`, without pgrx' wrapper: they raise no errors, and every command asks them twice.
+    #[allow(clashing_extern_declarations)]
+    fn IsTransactionState() -> bool;
+    #[allow(clashing_extern_declarations)]
+    fn RecoveryInProgress() -> bool;
+}
+
 /// Whether this backend may act at all: no standby, no pg_upgrade, no parallel worker.
 pub fn may_act() -> bool {
     // SAFETY: reads variables.
     unsafe {
         !pg_sys::IsBinaryUpgrade
             && pg_sys::ParallelWorkerNumber < 0
-            && pg_sys::IsTransactionState()
-            && !pg_sys::RecoveryInProgress()
+            && IsTransactionState()
+            && !RecoveryInProgress()
     }
 }
 

@@ -5,6 +5,7 @@
 //! have no relation cache entry; of those the system caches tell a hash of the key.
 
 use std::cell::UnsafeCell;
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use pgrx::pg_sys;
@@ -16,6 +17,9 @@ use super::tree::Statement;
 pub struct Touched {
     /// Relations, in the order they were first touched.
     pub relations: Vec<pg_sys::Oid>,
+    /// Relations that are known to be no index of an electrified table that was there before and stays: the command made
+    /// them, or drops them, or names them. A table hears of an index that comes or goes.
+    pub others: BTreeSet<u32>,
     /// Hashes of `pg_type` keys.
     pub types: Vec<u32>,
     /// Hashes of `pg_namespace` keys.
@@ -84,6 +88,7 @@ pub enum How {
 impl Touched {
     const NONE: Touched = Touched {
         relations: Vec::new(),
+        others: BTreeSet::new(),
         types: Vec::new(),
         schemas: Vec::new(),
         enums: false,
@@ -196,8 +201,13 @@ fn push<T: PartialEq>(list: &mut Vec<T>, value: T) {
 }
 
 /// A command begins: what is touched from here on is listed for it. `ours` marks commands that we issue ourselves; `roots`
-/// are the partitioned tables that are electrified.
-pub fn command_starts(ours: bool, statement: &Statement, roots: Rc<[pg_sys::Oid]>) {
+/// are the partitioned tables that are electrified; `other` is a relation that it names, no index of an electrified table.
+pub fn command_starts(
+    ours: bool,
+    statement: &Statement,
+    roots: Rc<[pg_sys::Oid]>,
+    other: Option<pg_sys::Oid>,
+) {
     let depth = super::hook::depth();
     let subtransaction = super::xact::subtransaction();
     let state = state();
@@ -207,6 +217,7 @@ pub fn command_starts(ours: bool, statement: &Statement, roots: Rc<[pg_sys::Oid]
     state.frames.push(Frame {
         touched: Touched {
             reach: statement.reach(),
+            others: other.into_iter().map(|id| id.to_u32()).collect(),
             ..Touched::NONE
         },
         depth,
@@ -227,6 +238,15 @@ pub fn command_ended() -> (Touched, bool) {
         }
     }
     (Touched::NONE, false)
+}
+
+/// The command that runs makes a relation, or is about to drop it.
+pub fn comes_or_goes(relation: pg_sys::Oid) {
+    if let Some(frame) = state().frames.last_mut()
+        && frame.touched.others.len() < MOST
+    {
+        frame.touched.others.insert(relation.to_u32());
+    }
 }
 
 /// Whether the command that runs gives rows values that it computes.

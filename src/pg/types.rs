@@ -9,6 +9,7 @@ use pgrx::pg_sys;
 
 use super::heap::{CachedRow, cached};
 use super::names::{extension_of, from_server, schema_name};
+use super::session;
 
 /// The facts of a `pg_type` row that shapes need.
 struct TypeRow {
@@ -46,7 +47,7 @@ thread_local! {
     static BUILT_IN: RefCell<HashMap<(u32, i32, i32), ColumnType>> = RefCell::default();
 }
 
-/// The type of a column as shapes have it. Call it under canonical settings.
+/// The type of a column as shapes have it. Call it within [`session::printing`].
 ///
 /// `modifier` is `atttypmod`, `dims` is `attndims`.
 pub fn column_type(id: pg_sys::Oid, modifier: i32, dims: i32) -> Option<ColumnType> {
@@ -68,6 +69,7 @@ pub fn column_type(id: pg_sys::Oid, modifier: i32, dims: i32) -> Option<ColumnTy
 }
 
 fn read(id: pg_sys::Oid, modifier: i32, dims: i32) -> Option<ColumnType> {
+    session::prints();
     let row = type_row(id)?;
     // SAFETY: looks up a system cache.
     let element = unsafe { pg_sys::get_element_type(id) };
@@ -142,8 +144,9 @@ fn modifiers(print: pg_sys::Oid, modifier: i32) -> Vec<i64> {
         .collect()
 }
 
-/// The text form of a value of that type. Call it under canonical settings.
+/// The text form of a value of that type. Call it within [`session::printing`].
 pub fn output(value: pg_sys::Datum, id: pg_sys::Oid) -> String {
+    session::prints();
     // SAFETY: the datum is of that type.
     unsafe {
         let mut function = pg_sys::Oid::INVALID;
@@ -359,19 +362,32 @@ pub fn column_number(relation: pg_sys::Oid, name: &str) -> Option<i16> {
     (number > 0).then_some(number)
 }
 
-/// The access method of an index, by name.
-pub fn access_method(index: pg_sys::Oid) -> Option<String> {
+/// The name of an access method.
+pub fn access_method(id: pg_sys::Oid) -> Option<String> {
     use pg_sys::*;
-    let method = cached(
-        SysCacheIdentifier::RELOID,
-        index.into(),
-        |row: &CachedRow| row.oid(Anum_pg_class_relam),
-    )?;
-    cached(
-        SysCacheIdentifier::AMOID,
-        method.into(),
-        |row: &CachedRow| row.name(Anum_pg_am_amname),
-    )
+    cached(SysCacheIdentifier::AMOID, id.into(), |row: &CachedRow| {
+        row.name(Anum_pg_am_amname)
+    })
+}
+
+thread_local! {
+    /// The operator class that B-trees use for a type of the server's own: it stays the same.
+    static BTREE_CLASS: RefCell<HashMap<u32, pg_sys::Oid>> = RefCell::default();
+}
+
+/// Whether the operator class is the one of the server's own that a B-tree uses by default for a type of the server's own.
+pub fn is_btree_default(class: pg_sys::Oid, type_id: pg_sys::Oid) -> bool {
+    if !is_built_in(class) || !is_built_in(type_id) {
+        return false;
+    }
+    let default = BTREE_CLASS.with_borrow(|known| known.get(&type_id.to_u32()).copied());
+    let default = default.unwrap_or_else(|| {
+        // SAFETY: looks up the catalog.
+        let found = unsafe { pg_sys::GetDefaultOpClass(type_id, pg_sys::BTREE_AM_OID) };
+        BTREE_CLASS.with_borrow_mut(|known| known.insert(type_id.to_u32(), found));
+        found
+    });
+    class == default
 }
 
 /// Whether the domain itself (not the one it may be made of) has a CHECK.

@@ -4,6 +4,12 @@ use std::ffi::c_void;
 
 use pgrx::pg_sys;
 
+unsafe extern "C-unwind" {
+    /// Without pgrx' wrapper: it raises no errors, and every utility statement asks for it.
+    #[allow(clashing_extern_declarations)]
+    fn GetCurrentSubTransactionId() -> pg_sys::SubTransactionId;
+}
+
 /// Registers the callbacks.
 pub fn init() {
     // SAFETY: called once, by _PG_init; the callbacks live as long as the library, which is never unloaded.
@@ -59,7 +65,7 @@ pub fn id() -> u64 {
 /// The current subtransaction.
 pub fn subtransaction() -> pg_sys::SubTransactionId {
     // SAFETY: reads a variable.
-    unsafe { pg_sys::GetCurrentSubTransactionId() }
+    unsafe { GetCurrentSubTransactionId() }
 }
 
 /// When the transaction began, in microseconds since 2000-01-01 UTC.

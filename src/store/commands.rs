@@ -1,9 +1,13 @@
 //! `electric.ddl_commands`. Call what does not say `seen` only under the migration lock.
+
+use std::cell::Cell;
+
 use serde_json::Value;
 
 use super::{Indexed, find};
 use crate::error::Error;
 use crate::pg::heap::{self, Key, Seen};
+use crate::pg::jsonb;
 use crate::pg::memory;
 
 /// A row for `electric.ddl_commands`.
@@ -161,11 +165,11 @@ pub fn table() -> Result<pgrx::pg_sys::Oid, Error> {
 
 /// Id and hash of the newest; 0 and the empty hash before the first.
 pub fn last() -> Result<(i64, String), Error> {
+    thread_local!(static KNOWN: Cell<i64> = const { Cell::new(0) });
     let Indexed { table, index } = indexed()?;
-    Ok(heap::last(table, index, |row| {
-        (row.get(1).unwrap_or(0), row.get(9).unwrap_or_default())
-    })
-    .unwrap_or_default())
+    let of = |row: &heap::Row| (row.get(1).unwrap_or(0), row.get(9).unwrap_or_default());
+    let last = KNOWN.with(|known| heap::last(table, index, known, of));
+    Ok(last.unwrap_or_default())
 }
 
 /// The words of the commands after that one, in order.
@@ -191,7 +195,9 @@ pub fn has(relation: &str, command: &str) -> Result<bool, Error> {
 
 /// Whether history already makes a table of that name, one that replicas may have kept when it was disabled.
 pub fn has_table(relation: &str) -> Result<bool, Error> {
-    Ok(has(relation, "create_table")? || has(relation, "replace_table")?)
+    let Indexed { table, index } = by_relation()?;
+    let any = heap::last_of(table, index, &[Key::text(4, relation)], Seen::Now, |_| ());
+    Ok(any.is_some() && (has(relation, "create_table")? || has(relation, "replace_table")?))
 }
 
 /// Adds one.
@@ -208,7 +214,7 @@ pub fn insert(command: &Command) -> Result<(), Error> {
                 Some(heap::text(command.query)),
                 Some(heap::texts(command.postgres)),
                 Some(heap::texts(command.sqlite)),
-                Some(heap::jsonb(command.op)),
+                Some(jsonb::from_text(command.op)),
                 Some(heap::text(command.hash)),
             ],
         )

@@ -295,6 +295,25 @@ fn a_restore_without_an_index() {
     goes_on(&restored);
 }
 
+/// Several workers load the lists in any order.
+#[test]
+fn a_restore_that_has_the_types_before_the_tables() {
+    let cluster = Cluster::shared();
+    let original = everything(cluster);
+    let file = dump(&original, "custom", &["-Fc"]);
+    let restored = cluster.empty_database();
+    restore(&restored, &file, &["--section", "pre-data"]);
+    let types = ["-n", "electric", "-t", "electrified_types"];
+    restore(
+        &restored,
+        &file,
+        &[&["--section", "data"], &types[..]].concat(),
+    );
+    let sql = "SELECT (count(*) > 0)::text FROM electric.electrified_types";
+    assert_eq!(text(&mut restored.client(), sql), "true");
+    restore(&restored, &file, &["--section", "post-data"]);
+}
+
 /// A table that is still as the restore left it frees no other from being watched.
 #[test]
 fn what_was_taken_on_is_watched_whoever_comes() {

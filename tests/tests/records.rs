@@ -522,6 +522,83 @@ fn canonical_statements_are_qualified_and_independent_of_settings() {
 }
 
 #[test]
+fn what_is_plain_reads_the_same_under_any_settings() {
+    let database = items();
+    let mut odd = database.client();
+    run(
+        &mut odd,
+        "SET quote_all_identifiers = on; SET search_path = public, pg_catalog; ALTER TABLE items ADD COLUMN a int; \
+         CREATE INDEX i ON items (a DESC, value)",
+    );
+    let commands = database.commands();
+    assert_eq!(
+        words(&commands[1..]),
+        [
+            ("add_column", "public.items"),
+            ("create_index", "public.items")
+        ]
+    );
+    assert_eq!(
+        commands[2].op["index"]["definition"],
+        "CREATE INDEX i ON public.items USING btree (a DESC, value)"
+    );
+    // Nothing is seen by a session that quotes as ever.
+    run(&mut database.client(), "ALTER TABLE items ADD COLUMN b int");
+    assert_eq!(database.commands().len(), 4);
+}
+
+#[test]
+fn an_index_is_recorded_as_the_server_prints_it() {
+    let database = items();
+    let mut client = database.client();
+    run(
+        &mut client,
+        r#"ALTER TABLE items ADD COLUMN "order" int, ADD COLUMN "Odd ""Name" text COLLATE "C", ADD COLUMN v varchar(9),
+           ADD COLUMN j jsonb, ADD COLUMN n numeric(5, 2), ADD COLUMN l text[];
+           CREATE DOMAIN whole AS int; ALTER TABLE items ADD COLUMN w whole"#,
+    );
+    let forms = [
+        "(value)",
+        "(value, \"order\" DESC)",
+        "(\"order\" NULLS FIRST, v DESC NULLS LAST)",
+        "(\"Odd \"\"Name\")",
+        "(\"Odd \"\"Name\" COLLATE \"POSIX\")",
+        "(value COLLATE \"C\")",
+        "(value text_pattern_ops)",
+        "(v varchar_pattern_ops, n)",
+        "(w, l)",
+        "(value) INCLUDE (\"order\", j)",
+        "(n) WITH (fillfactor = 70, deduplicate_items = off)",
+        "USING hash (v)",
+        "USING gin (j jsonb_path_ops)",
+        "USING brin (\"order\")",
+        "(lower(value), (\"order\" + 1))",
+        "(value) WHERE \"order\" > 0",
+    ];
+    for (n, form) in forms.iter().enumerate() {
+        let on = match form.starts_with("USING") {
+            true => (*form).to_owned(),
+            false => format!("USING btree {form}"),
+        };
+        run(
+            &mut client,
+            &format!("CREATE INDEX \"Index {n}\" ON items {on}"),
+        );
+    }
+    run(
+        &mut client,
+        "CREATE UNIQUE INDEX one ON items (v) NULLS NOT DISTINCT",
+    );
+    let printed = "SELECT string_agg(pg_get_indexdef(i.indexrelid), E'\n' ORDER BY c.id) \
+        FROM electric.ddl_commands c JOIN pg_class r ON r.relname = c.op->'index'->>'name' JOIN pg_index i ON i.indexrelid = r.oid";
+    let recorded = "SELECT string_agg(op->'index'->>'definition', E'\n' ORDER BY id) FROM electric.ddl_commands \
+        WHERE command = 'create_index'";
+    let (printed, recorded) = (text(&mut client, printed), text(&mut client, recorded));
+    assert_eq!(recorded, printed);
+    assert_eq!(recorded.lines().count(), forms.len() + 1);
+}
+
+#[test]
 fn the_postgres_statements_build_the_same_table_elsewhere() {
     let database = items();
     run(
