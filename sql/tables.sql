@@ -80,14 +80,13 @@ CREATE UNIQUE INDEX assignments_key ON electric.assignments
 ALTER TABLE electric.assignments REPLICA IDENTITY FULL;
 COMMENT ON TABLE electric.assignments IS 'How rows of electrified tables give roles to users';
 
--- A shape is moved out of line early, so that the list of tables stays short to read, and not compressed, which would
--- take longer than to write it.
+-- A shape is moved out of line early, so that the list of tables stays short to read; the ids of a table of some ten
+-- columns stay, for every session looks at where they were recorded.
 CREATE TABLE electric.electrified (
     relation regclass CONSTRAINT electrified_pkey PRIMARY KEY,
     shape json NOT NULL,
     identity json NOT NULL
-) WITH (toast_tuple_target = 128);
-ALTER TABLE electric.electrified ALTER shape SET STORAGE EXTERNAL, ALTER identity SET STORAGE MAIN;
+) WITH (toast_tuple_target = 512);
 COMMENT ON TABLE electric.electrified IS 'The electrified tables and their recorded shapes';
 COMMENT ON COLUMN electric.electrified.shape IS 'What replicas know of the table; the catalog is compared with it';
 COMMENT ON COLUMN electric.electrified.identity IS 'Ids of its parts in this database, by which renamed and replaced ones are told apart';
