@@ -113,13 +113,17 @@ fn since_row<T>(of: impl FnMut(&What) -> Option<T>) -> Option<T> {
     })
 }
 
-/// The migration of this transaction that is open: further commands belong to it.
-fn open() -> Result<Option<Migration>, Error> {
-    let id = since_row(|what| match what {
+/// The migration that began in this transaction, and was not closed.
+fn began() -> Option<i64> {
+    since_row(|what| match what {
         What::Began { id, .. } => Some(*id),
         _ => None,
-    });
-    match id {
+    })
+}
+
+/// The migration of this transaction that is open: further commands belong to it.
+fn open() -> Result<Option<Migration>, Error> {
+    match began() {
         // It is the newest there is: others wait for the lock.
         Some(id) => Ok(rows::last()?.filter(|last| last.id == id)),
         None => Ok(None),
@@ -131,12 +135,15 @@ fn has_closed() -> bool {
     DONE.with_borrow(|done| done.iter().any(|d| matches!(d.what, What::Closed)))
 }
 
-/// The id of the migration that a command of this transaction belongs to; makes it with the first command.
+/// The id of the migration that a command of this transaction belongs to; makes it with the first command. `newest` is the
+/// migration of the newest command.
 ///
 /// Call it under the migration lock.
-pub fn migration() -> Result<i64, Error> {
-    if let Some(migration) = open()? {
-        return Ok(migration.id);
+pub fn migration(newest: i64) -> Result<i64, Error> {
+    if let Some(id) = began()
+        && (id == newest || open()?.is_some())
+    {
+        return Ok(id);
     }
     let last = rows::last()?;
     take_back(last.as_ref())?;

@@ -122,7 +122,7 @@ type Answer = (&'static str, Option<String>, Option<String>);
 
 /// Runs a statement in a subtransaction; it stays only for those after it.
 fn tried(may_be_outside: bool, run: impl FnOnce()) -> Answer {
-    let commands = || store::commands::last().map(|(id, _)| id).unwrap_or(0);
+    let commands = || store::commands::last().map_or(0, |last| last.id);
     let before = commands();
     error::forget_refusal();
     match subtransaction::run(std::panic::AssertUnwindSafe(run)) {

@@ -11,13 +11,13 @@ use crate::store;
 /// `electric.status()`: version, counts, publication and settings as jsonb.
 pub fn status(_call: &Call) -> Result<Datum, Error> {
     let migration = store::migrations::last()?;
-    let (commands, hash) = store::commands::last()?;
+    let last = store::commands::last()?;
     let status = json!({
         "version": migration.as_ref().map(|m| m.version.clone()),
         "migration_id": migration.as_ref().map(|m| m.id),
-        "hash": (!hash.is_empty()).then_some(hash),
+        "hash": (!last.hash.is_empty()).then_some(last.hash),
         "tables": store::shapes::ids().len(),
-        "commands": commands,
+        "commands": last.id,
         "extension_version": env!("CARGO_PKG_VERSION"),
         "publication": settings::publication(),
         "policy": POLICY.get().word(),

@@ -181,7 +181,7 @@ fn is_fresh() -> Result<(), Error> {
             quote_literal(&name)
         )));
     }
-    if store::commands::last()?.0 == 0 && store::shapes::ids().is_empty() {
+    if store::commands::last()?.id == 0 && store::shapes::ids().is_empty() {
         return Ok(());
     }
     Err(Error::new(
@@ -306,7 +306,7 @@ pub fn status() -> Result<Value, Error> {
     let Some(name) = store::subscriptions::name()? else {
         return Ok(Value::Null);
     };
-    let (last_command, _) = store::commands::last()?;
+    let last_command = store::commands::last()?.id;
     let mut status = json!({
         "name": name, "enabled": false, "running": false, "errors": 0, "last_command": last_command, "tables": {},
     });

@@ -60,17 +60,17 @@ pub fn again(
     }
     let table_text = op.table().map(str::to_owned);
     let op = op.text();
-    let migration_id = version::migration()?;
-    let (last, previous) = store::commands::last()?;
+    let last = store::commands::last()?;
+    let migration_id = version::migration(last.migration)?;
     store::commands::insert(&store::commands::Command {
-        id: last + 1,
+        id: last.id + 1,
         migration_id,
         command: change.command(),
         relation,
         query: &query(change).unwrap_or_default(),
         postgres: &postgres,
         sqlite: &sqlite::statements(change, table),
-        hash: &hash::next(&previous, &op),
+        hash: &hash::next(&last.hash, &op),
         op: &op,
     })?;
     xact::command_counter_increment();

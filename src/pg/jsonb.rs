@@ -133,8 +133,7 @@ impl<'de> Visitor<'de> for Node<'_> {
                 order: 0,
             });
         }
-        // The order of keys in jsonb: the shorter first, then by their bytes.
-        pairs.sort_by(|one, other| name(one).cmp(&name(other)));
+        let mut pairs = in_order(pairs);
         if pairs.windows(2).any(|two| name(&two[0]) == name(&two[1])) {
             return Err(Error::custom("of equal keys the last one counts"));
         }
@@ -144,6 +143,18 @@ impl<'de> Visitor<'de> for Node<'_> {
         self.0.objects.push(pairs);
         Ok(node)
     }
+}
+
+/// In the order of keys in jsonb: the shorter first, then by their bytes. Keys of canonical JSON are in the order of their
+/// bytes already. Pairs are large: their places are put in order, and each is moved once.
+fn in_order(pairs: Vec<JsonbPair>) -> Vec<JsonbPair> {
+    let mut places: Vec<(usize, usize)> = pairs.iter().map(|pair| name(pair).0).zip(0..).collect();
+    places.sort_unstable();
+    let mut pairs: Vec<JsonbPair> = places.into_iter().map(|(_, at)| pairs[at]).collect();
+    if !pairs.is_sorted_by(|one, other| name(one) <= name(other)) {
+        pairs.sort_by(|one, other| name(one).cmp(&name(other)));
+    }
+    pairs
 }
 
 fn node(type_: jbvType::Type) -> JsonbValue {

@@ -163,20 +163,18 @@ pub fn table() -> Result<pgrx::pg_sys::Oid, Error> {
     Ok(indexed()?.table)
 }
 
-/// Id and hash of the newest; 0 and the empty hash before the first.
-pub fn last() -> Result<(i64, String), Error> {
+/// The place of the newest.
+pub fn last() -> Result<Place, Error> {
     thread_local!(static KNOWN: Cell<i64> = const { Cell::new(0) });
     let Indexed { table, index } = indexed()?;
-    let of = |row: &heap::Row| (row.get(1).unwrap_or(0), row.get(9).unwrap_or_default());
-    let last = KNOWN.with(|known| heap::last(table, index, known, of));
+    let last = KNOWN.with(|known| heap::last(table, index, known, |row| Read(row).place()));
     Ok(last.unwrap_or_default())
 }
 
 /// The words of the commands after that one, in order.
 pub fn words_after(id: i64) -> Result<Vec<String>, Error> {
     let Indexed { table, index } = indexed()?;
-    let (last, _) = last()?;
-    Ok((id + 1..=last)
+    Ok((id + 1..=last()?.id)
         .filter_map(|id| {
             heap::scan(table, index, &[Key::int8(1, id)], |row| {
                 row.get::<String>(3)
