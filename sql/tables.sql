@@ -80,13 +80,20 @@ CREATE UNIQUE INDEX assignments_key ON electric.assignments
 ALTER TABLE electric.assignments REPLICA IDENTITY FULL;
 COMMENT ON TABLE electric.assignments IS 'How rows of electrified tables give roles to users';
 
--- A shape is moved out of line early, so that the list of tables stays short to read; the ids of a table of some ten
--- columns stay, for every session looks at where they were recorded.
+-- The list that every session reads, which is short beside the shapes.
+CREATE TABLE electric.places (
+    relation regclass CONSTRAINT places_pkey PRIMARY KEY,
+    place text COLLATE pg_catalog."C" NOT NULL
+);
+COMMENT ON TABLE electric.places IS 'The electrified tables, and where the ids of their parts were recorded';
+COMMENT ON COLUMN electric.places.place IS 'Server, database and table: elsewhere the ids say nothing';
+
 CREATE TABLE electric.electrified (
     relation regclass CONSTRAINT electrified_pkey PRIMARY KEY,
     shape json NOT NULL,
     identity json NOT NULL
-) WITH (toast_tuple_target = 512);
+-- Compressing a shape, or moving it out of line, would cost more than all else that writes it.
+) WITH (toast_tuple_target = 8160);
 COMMENT ON TABLE electric.electrified IS 'The electrified tables and their recorded shapes';
 COMMENT ON COLUMN electric.electrified.shape IS 'What replicas know of the table; the catalog is compared with it';
 COMMENT ON COLUMN electric.electrified.identity IS 'Ids of its parts in this database, by which renamed and replaced ones are told apart';
@@ -116,6 +123,7 @@ SELECT pg_catalog.pg_extension_config_dump('electric.migrations', '');
 SELECT pg_catalog.pg_extension_config_dump('electric.ddl_commands', '');
 SELECT pg_catalog.pg_extension_config_dump('electric.grants', '');
 SELECT pg_catalog.pg_extension_config_dump('electric.assignments', '');
+SELECT pg_catalog.pg_extension_config_dump('electric.places', '');
 SELECT pg_catalog.pg_extension_config_dump('electric.electrified', '');
 SELECT pg_catalog.pg_extension_config_dump('electric.electrified_types', '');
 SELECT pg_catalog.pg_extension_config_dump('electric.sqlite_names', '');

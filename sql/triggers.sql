@@ -20,13 +20,13 @@ CREATE FUNCTION electric.list_changed() RETURNS trigger
     LANGUAGE c AS 'MODULE_PATHNAME', 'electric_list_changed';
 COMMENT ON FUNCTION electric.list_changed() IS 'Has every session read anew which tables are electrified, and what frameworks there are';
 
-CREATE TRIGGER list_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON electric.electrified
+CREATE TRIGGER list_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON electric.places
     FOR EACH STATEMENT EXECUTE FUNCTION electric.list_changed();
 CREATE TRIGGER list_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON electric.electrified_types
     FOR EACH STATEMENT EXECUTE FUNCTION electric.list_changed();
 CREATE TRIGGER list_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON electric.frameworks
     FOR EACH STATEMENT EXECUTE FUNCTION electric.list_changed();
-ALTER TABLE electric.electrified ENABLE ALWAYS TRIGGER list_changed;
+ALTER TABLE electric.places ENABLE ALWAYS TRIGGER list_changed;
 ALTER TABLE electric.electrified_types ENABLE ALWAYS TRIGGER list_changed;
 ALTER TABLE electric.frameworks ENABLE ALWAYS TRIGGER list_changed;
 

@@ -9,6 +9,7 @@ use electric_schema::model::{Column, ColumnType, Identity, Index, SqliteType, Ta
 use electric_schema::names;
 use pgrx::pg_sys;
 
+use crate::pg::attributes::{self, Attribute};
 use crate::pg::compat::catalog as c;
 use crate::pg::heap::{self, Key, Row};
 use crate::pg::relation::{self, Class};
@@ -116,20 +117,6 @@ struct Reader {
     needs: Needs,
 }
 
-/// A row of `pg_attribute`.
-struct Attribute {
-    number: i16,
-    name: String,
-    type_id: pg_sys::Oid,
-    modifier: i32,
-    dims: i32,
-    not_null: bool,
-    has_default: bool,
-    identity: u8,
-    generated: u8,
-    collation: pg_sys::Oid,
-}
-
 /// A row of `pg_attrdef`.
 struct DefaultRow {
     id: pg_sys::Oid,
@@ -155,7 +142,7 @@ impl Reader {
     }
 
     fn read(mut self) -> Option<Actual> {
-        let attributes = self.attributes();
+        let attributes = attributes::of(self.id)?;
         self.names = attributes
             .iter()
             .map(|a| (a.number, a.name.clone()))
@@ -297,36 +284,6 @@ impl Reader {
         }
     }
 
-    fn attributes(&self) -> Vec<Attribute> {
-        use pg_sys::*;
-        heap::scan_ordered(
-            AttributeRelationId,
-            Oid::from(AttributeRelidNumIndexId),
-            &[
-                Key::oid(Anum_pg_attribute_attrelid, self.id),
-                Key::int2_above(Anum_pg_attribute_attnum, 0),
-            ],
-            |row| {
-                let number = row.get::<i16>(Anum_pg_attribute_attnum).unwrap_or(0);
-                (!row.bool(Anum_pg_attribute_attisdropped)).then(|| Attribute {
-                    number,
-                    name: row.name(Anum_pg_attribute_attname),
-                    type_id: row.oid(Anum_pg_attribute_atttypid),
-                    modifier: row.get(Anum_pg_attribute_atttypmod).unwrap_or(-1),
-                    dims: dimensions(row),
-                    not_null: row.bool(Anum_pg_attribute_attnotnull),
-                    has_default: row.bool(Anum_pg_attribute_atthasdef),
-                    identity: row.char(Anum_pg_attribute_attidentity),
-                    generated: row.char(Anum_pg_attribute_attgenerated),
-                    collation: row.oid(Anum_pg_attribute_attcollation),
-                })
-            },
-        )
-        .into_iter()
-        .flatten()
-        .collect()
-    }
-
     fn column(
         &mut self,
         attribute: &Attribute,
@@ -418,17 +375,5 @@ impl Reader {
             .iter()
             .filter_map(|number| self.names.get(number).cloned())
             .collect()
-    }
-}
-
-/// `attndims`, an integer up to PostgreSQL 15 and a smallint since.
-fn dimensions(row: &Row) -> i32 {
-    if cfg!(pre_pg16) {
-        row.get::<i32>(pg_sys::Anum_pg_attribute_attndims)
-            .unwrap_or(0)
-    } else {
-        row.get::<i16>(pg_sys::Anum_pg_attribute_attndims)
-            .unwrap_or(0)
-            .into()
     }
 }

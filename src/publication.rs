@@ -51,7 +51,7 @@ pub fn ensure() -> Result<(), Error> {
     if facts.all_tables {
         return Ok(());
     }
-    let schema = names::schema_id(c"electric");
+    let schema = names::own_schema();
     for table in RECORDS {
         if relation::membership(names::relation_id(table, schema), id) == Membership::None {
             let table = qualified_quoted("electric", &table.to_string_lossy());

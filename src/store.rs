@@ -4,6 +4,7 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::ffi::CStr;
 use std::rc::Rc;
 
 use electric_schema::identity::Ids;
@@ -12,6 +13,7 @@ use pgrx::pg_sys;
 
 use crate::error::Error;
 use crate::pg::heap::{self, Key, Seen, Version};
+use crate::pg::known::Known;
 use crate::pg::{memory, names, touched};
 
 pub mod commands;
@@ -26,11 +28,21 @@ struct Indexed {
 }
 
 /// Finds a table of ours and an index of it; an error where the extension is not as it was installed.
-fn find(table: &std::ffi::CStr, index: &std::ffi::CStr) -> Result<Indexed, Error> {
-    let schema = names::schema_id(c"electric");
+fn find(table: &'static CStr, index: &'static CStr) -> Result<Indexed, Error> {
+    thread_local!(static FOUND: Known<&'static CStr, Indexed> = const { Known::new() });
+    FOUND.with(|found| found.get(index, || look_up(table, index)))
+}
+
+fn look_up(table: &CStr, index: &CStr) -> Result<Indexed, Error> {
+    let schema = names::own_schema();
+    let listened = |name| {
+        let id = names::relation_id(name, schema);
+        touched::listen(id);
+        id
+    };
     let found = Indexed {
-        table: names::relation_id(table, schema),
-        index: names::relation_id(index, schema),
+        table: listened(table),
+        index: listened(index),
     };
     if found.table == pg_sys::Oid::INVALID || found.index == pg_sys::Oid::INVALID {
         return Err(Error::internal(format!(
@@ -52,11 +64,11 @@ pub fn list() -> pg_sys::Oid {
 /// The table that lists what is electrified, and how often the list has changed as far as this backend knows.
 pub fn list_and_generation() -> (pg_sys::Oid, u64) {
     touched::list(|| {
-        let schema = names::schema_id(c"electric");
+        let schema = names::own_schema();
         if schema == pg_sys::Oid::INVALID {
             return schema;
         }
-        names::relation_id(c"electrified", schema)
+        names::relation_id(c"places", schema)
     })
 }
 
@@ -88,43 +100,46 @@ pub mod shapes {
         find(c"electrified", c"electrified_pkey")
     }
 
+    fn places() -> Result<Indexed, Error> {
+        find(c"places", c"places_pkey")
+    }
+
     /// The electrified tables.
     pub fn ids() -> Vec<pg_sys::Oid> {
         heap::scan(list(), pg_sys::Oid::INVALID, &[], |row| row.oid(1))
     }
 
     /// The electrified tables, each with whether its ids were recorded in this place.
-    pub fn here_or_elsewhere() -> Result<Vec<(pg_sys::Oid, bool)>, Error> {
-        let listed = heap::scan(list(), pg_sys::Oid::INVALID, &[], |row| {
+    pub fn here_or_elsewhere() -> Vec<(pg_sys::Oid, bool)> {
+        heap::scan(list(), pg_sys::Oid::INVALID, &[], |row| {
             let id = row.oid(1);
-            let identity = row.get::<&str>(3).unwrap_or_default();
-            Ok((id, Ids::text_is_of(identity, &names::place(id))?))
-        });
-        listed.into_iter().collect()
+            (id, row.get::<&str>(2) == Some(names::place(id).as_str()))
+        })
     }
 
     /// What is recorded of a table; `None` if it is not electrified.
     pub fn get(id: pg_sys::Oid) -> Result<Option<Recorded>, Error> {
         let Indexed { table, index } = indexed()?;
+        if let Some(known) =
+            known(id).filter(|known| heap::is_there(table, known.0, |row| row.oid(1) == id))
+        {
+            return Ok(Some(known.1));
+        }
         let found = heap::scan(table, index, &[Key::oid(1, id)], |row| read(id, row));
         found.into_iter().next().transpose()
     }
 
+    fn known(id: pg_sys::Oid) -> Option<(Version, Recorded)> {
+        READ.with_borrow(|read| read.get(&id.to_u32()).cloned())
+    }
+
     fn read(id: pg_sys::Oid, row: &heap::Row) -> Result<Recorded, Error> {
-        let version = row.version();
-        let known = READ.with_borrow(|read| {
-            let known = read.get(&id.to_u32()).filter(|known| known.0 == version);
-            known.map(|known| known.1.clone())
-        });
-        if let Some(known) = known {
-            return Ok(known);
-        }
         let text = |column| row.get::<String>(column).unwrap_or_default();
         let recorded = Recorded {
             table: Rc::new(serde_json::from_str(&text(2))?),
             identity: Rc::new(serde_json::from_str(&text(3))?),
         };
-        keep(id, version, recorded.clone());
+        keep(id, row.version(), recorded.clone());
         Ok(recorded)
     }
 
@@ -172,7 +187,11 @@ pub mod shapes {
     ) -> Result<(), Error> {
         let texts = texts(table, text, identity)?;
         let electrified = indexed()?.table;
-        memory::passing(|| heap::insert(electrified, &row(id, &texts)))
+        memory::passing(|| {
+            let place = heap::text(&identity.place);
+            heap::insert(places()?.table, &[Some(id.into()), Some(place)])?;
+            heap::insert(electrified, &row(id, &texts))
+        })
     }
 
     /// Records another shape of a table, as [`insert`].
@@ -183,9 +202,26 @@ pub mod shapes {
         identity: Rc<Ids>,
     ) -> Result<(), Error> {
         let texts = texts(&table, text, &identity)?;
-        let at = indexed()?;
-        let key = [Key::oid(1, id)];
-        let written = memory::passing(|| heap::update(at.table, at.index, &key, &row(id, &texts)))?;
+        let Indexed {
+            table: electrified,
+            index,
+        } = indexed()?;
+        let (key, known) = ([Key::oid(1, id)], known(id));
+        let written = memory::passing(|| {
+            let row = row(id, &texts);
+            if let Some((version, _)) = known
+                && let Some(written) =
+                    heap::update_version(electrified, version, |row| row.oid(1) == id, &row)?
+            {
+                return Ok(Some(written));
+            }
+            heap::update(electrified, index, &key, &row)
+        })?;
+        if known.is_none_or(|(_, known)| known.identity.place != identity.place) {
+            let Indexed { table, index } = places()?;
+            let place = heap::text(&identity.place);
+            heap::update(table, index, &key, &[Some(id.into()), Some(place)])?;
+        }
         if let Some(version) = written {
             keep(id, version, Recorded { table, identity });
         }
@@ -215,8 +251,10 @@ pub mod shapes {
 
     /// Forgets a table.
     pub fn delete(id: pg_sys::Oid) -> Result<(), Error> {
-        let Indexed { table, index } = indexed()?;
-        heap::delete(table, index, &[Key::oid(1, id)])
+        for Indexed { table, index } in [places()?, indexed()?] {
+            heap::delete(table, index, &[Key::oid(1, id)])?;
+        }
+        Ok(())
     }
 }
 
@@ -361,6 +399,7 @@ pub mod subscriptions {
     pub fn forget() -> Result<(), Error> {
         let tables = [
             (c"subscriptions", c"subscriptions_pkey"),
+            (c"places", c"places_pkey"),
             (c"electrified", c"electrified_pkey"),
             (c"electrified_types", c"electrified_types_pkey"),
             (c"sqlite_names", c"sqlite_names_pkey"),

@@ -146,7 +146,9 @@ mod tests {
             r#"{"b": 1, "aa": null, "a": true, "": false}"#,
             r#"{"long key": {"x": [1, -2, 0, 10000, 9223372036854775807]}, "k": "v"}"#,
             r#"["", "ä\u00e4\n\"", "\ud83d\ude00", "tab\there"]"#,
-            // What a tree of ours has no place for.
+            "[9999, 10000, 99999999, 100000000, 100010000, -9223372036854775808, -0]",
+            r#"{"aaaaa": [[[]]], "aaaa": {"z": {}}, "aaa": [1, "x", 2, "xyz", {"": 3}], "aa": "", "a": [true, 10]}"#,
+            // What is left to the server's parser.
             "[1.5, 1e400, 18446744073709551616]",
             r#"{"same": 1, "same": 2}"#,
             "\"text\"",
@@ -154,6 +156,18 @@ mod tests {
             "null",
         ] {
             let _ = crate::pg::jsonb::from_text(json);
+            // Without blanks, as records have it.
+            if let Ok(value) = serde_json::from_str::<serde_json::Value>(json) {
+                let _ = crate::pg::jsonb::from_text(&value.to_string());
+            }
+        }
+        for of in ["1", "\"x\"", "[7]", "null", "{}"] {
+            // Of many children each 32nd says where it ends.
+            for count in [31, 32, 33, 64, 65, 200] {
+                let _ = crate::pg::jsonb::from_text(&format!("[{}]", vec![of; count].join(",")));
+                let pairs: Vec<String> = (0..count).map(|n| format!("\"k{n}\":{of}")).collect();
+                let _ = crate::pg::jsonb::from_text(&format!("{{{}}}", pairs.join(",")));
+            }
         }
         let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
         let _ = crate::pg::jsonb::from_text(&deep);

@@ -285,7 +285,7 @@ impl Workload {
             run(&mut client, &format!("VACUUM pg_catalog.{catalog}"))?;
         }
         if server.subject.kind == Kind::Electric {
-            for table in ["electrified", "sqlite_names", "migrations"] {
+            for table in ["electrified", "places", "sqlite_names", "migrations"] {
                 run(&mut client, &format!("VACUUM electric.{table}"))?;
             }
         }

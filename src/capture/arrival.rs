@@ -28,7 +28,7 @@ pub fn take_on() -> Result<(), Error> {
     locks::migrations();
     let mut any = false;
     let mut taken = Vec::new();
-    for (id, is_here) in store::shapes::here_or_elsewhere()? {
+    for (id, is_here) in store::shapes::here_or_elsewhere() {
         if is_here {
             continue;
         }

@@ -9,8 +9,11 @@ use std::ffi::CStr;
 
 use pgrx::{FromDatum, IntoDatum, pg_sys};
 
+use super::known::Known;
 use super::names::from_server;
-pub use super::row::{Row, Version};
+pub use super::row::Row;
+use super::touched;
+pub use super::version::{Version, is_there, update_version};
 use crate::error::Error;
 
 /// A condition on a column of the index that is scanned.
@@ -48,15 +51,6 @@ impl Key {
     /// `column = bigint`.
     pub fn int8(column: u32, value: i64) -> Self {
         Key::equal(column, pg_sys::F_INT8EQ, value.into())
-    }
-
-    /// `column > smallint`.
-    pub fn int2_above(column: u32, value: i16) -> Self {
-        Key {
-            strategy: pg_sys::BTGreaterStrategyNumber,
-            procedure: pg_sys::Oid::from(pg_sys::F_INT2GT),
-            ..Key::equal(column, pg_sys::F_INT2EQ, value.into())
-        }
     }
 
     /// `column >= bigint`.
@@ -294,18 +288,33 @@ pub fn update(
     let width = intact(relation, Some(values.len()))?;
     let mut version = None;
     change(relation, index, keys, |table, old| {
-        let (mut datums, mut nulls) = split(values, width);
-        // SAFETY: as in `insert`; `old` is the tuple under the scan.
-        unsafe {
-            let tuple =
-                pg_sys::heap_form_tuple((*table).rd_att, datums.as_mut_ptr(), nulls.as_mut_ptr());
-            (*tuple).t_self = (*old).t_self;
-            pg_sys::CatalogTupleUpdate(table, &mut (*old).t_self, tuple);
-            version = Some(Version::of(tuple));
-            pg_sys::heap_freetuple(tuple);
-        }
+        // SAFETY: `old` is the tuple under the scan; the values match the columns of its table, which only we define.
+        version = Some(unsafe { replace(table, &mut (*old).t_self, values, width) });
     });
     Ok(version)
+}
+
+/// Puts a row in the stead of the one in that place.
+///
+/// # Safety
+/// The table must be open and have a row there that counts; the values must match its columns.
+pub(super) unsafe fn replace(
+    table: pg_sys::Relation,
+    place: *mut pg_sys::ItemPointerData,
+    values: &[Option<pg_sys::Datum>],
+    width: usize,
+) -> Version {
+    let (mut datums, mut nulls) = split(values, width);
+    // SAFETY: as the caller promises.
+    unsafe {
+        let tuple =
+            pg_sys::heap_form_tuple((*table).rd_att, datums.as_mut_ptr(), nulls.as_mut_ptr());
+        (*tuple).t_self = *place;
+        pg_sys::CatalogTupleUpdate(table, place, tuple);
+        let version = Version::of(tuple);
+        pg_sys::heap_freetuple(tuple);
+        version
+    }
 }
 
 /// Sets one column of the rows that match, in a catalog of the server's.
@@ -349,7 +358,17 @@ pub fn delete(relation: pg_sys::Oid, index: pg_sys::Oid, keys: &[Key]) -> Result
 /// Whether a table of ours still has the columns it was made with, and plain indexes only: rows are written without
 /// the executor, which could handle others. Gives the number of values that a row takes, those of columns that came
 /// and went included.
-fn intact(relation: pg_sys::Oid, columns: Option<usize>) -> Result<usize, Error> {
+pub(super) fn intact(relation: pg_sys::Oid, columns: Option<usize>) -> Result<usize, Error> {
+    thread_local!(static INTACT: Known<(pg_sys::Oid, Option<usize>), usize> = const { Known::new() });
+    INTACT.with(|intact| {
+        intact.get((relation, columns), || {
+            touched::listen(relation);
+            look_whether_intact(relation, columns)
+        })
+    })
+}
+
+fn look_whether_intact(relation: pg_sys::Oid, columns: Option<usize>) -> Result<usize, Error> {
     use pg_sys::{Anum_pg_index_indexprs, Anum_pg_index_indpred, SysCacheIdentifier};
     // SAFETY: the relation is open while its descriptor and list of indexes are read.
     let (dropped, indexes) = unsafe {

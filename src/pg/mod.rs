@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 pub mod access;
+pub mod attributes;
 pub mod collation;
 pub mod compat;
 pub mod condition;
@@ -13,6 +14,7 @@ pub mod functions;
 pub mod heap;
 pub mod hook;
 pub mod jsonb;
+pub mod known;
 pub mod locks;
 pub mod memory;
 pub mod names;
@@ -29,6 +31,7 @@ pub mod subtransaction;
 pub mod touched;
 pub mod tree;
 pub mod types;
+pub mod version;
 pub mod worker;
 pub mod written;
 pub mod xact;

@@ -5,6 +5,8 @@ use std::ffi::{CStr, CString};
 
 use pgrx::pg_sys;
 
+use super::known::Known;
+
 /// Bytes of the server as text. Electrified databases are UTF-8; elsewhere odd bytes are shown as such.
 pub fn from_server(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
@@ -20,6 +22,18 @@ pub fn database_is_utf8() -> bool {
 pub fn schema_id(name: &CStr) -> pg_sys::Oid {
     // SAFETY: looks up a system cache.
     unsafe { pg_sys::get_namespace_oid(name.as_ptr(), true) }
+}
+
+/// The id of our own schema, or the invalid one.
+pub fn own_schema() -> pg_sys::Oid {
+    thread_local!(static OWN: Known<(), pg_sys::Oid> = const { Known::new() });
+    // Where there is none, it is looked for each time.
+    let look_up = || match schema_id(c"electric") {
+        pg_sys::Oid::INVALID => Err(pg_sys::Oid::INVALID),
+        schema => Ok(schema),
+    };
+    OWN.with(|own| own.get((), look_up))
+        .unwrap_or_else(|none| none)
 }
 
 /// The id of the schema of that name, or the invalid one.
@@ -93,7 +107,7 @@ thread_local! {
 
 /// The id of our own extension, or the invalid one. Its schema comes and goes with it, and is found in a cache.
 pub fn own_extension() -> pg_sys::Oid {
-    let schema = schema_id(c"electric");
+    let schema = own_schema();
     let (known, extension) = OWN.get();
     let is_there = schema != pg_sys::Oid::INVALID;
     if is_there && known == schema {
@@ -158,7 +172,7 @@ fn extension_row(extension: pg_sys::Oid, column: u32) -> pg_sys::Oid {
 /// Whether the relation is one of the extension's own.
 pub fn is_own_relation(id: pg_sys::Oid) -> bool {
     // SAFETY: looks up a system cache.
-    unsafe { pg_sys::get_rel_namespace(id) == schema_id(c"electric") }
+    unsafe { pg_sys::get_rel_namespace(id) == own_schema() }
 }
 
 /// Whether the object is the extension's own.
@@ -179,7 +193,7 @@ pub fn is_own_schema(name: &str) -> bool {
 
 /// Whether what a command makes without naming a schema goes into the extension's own.
 pub fn is_own_first_on_path() -> bool {
-    let own = schema_id(c"electric");
+    let own = own_schema();
     own != pg_sys::Oid::INVALID && search_path().first() == Some(&own) && is_own_schema("electric")
 }
 
@@ -187,7 +201,7 @@ pub fn is_own_first_on_path() -> bool {
 pub fn may_be_own(schema: Option<&str>) -> bool {
     match schema {
         Some(schema) => schema == "electric",
-        None => search_path().contains(&schema_id(c"electric")),
+        None => search_path().contains(&own_schema()),
     }
 }
 

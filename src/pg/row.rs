@@ -5,31 +5,7 @@ use std::ffi::CStr;
 use pgrx::{FromDatum, pg_sys};
 
 use super::names::from_server;
-
-/// A version of a row: its place, and who wrote it there. A place is given away again only when what was there is gone for
-/// all, and a transaction writes nothing to a place that it has written to before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Version {
-    block: (u16, u16),
-    offset: u16,
-    xmin: u32,
-}
-
-impl Version {
-    /// # Safety
-    /// The tuple must have a header, and its place in a table.
-    pub(super) unsafe fn of(tuple: pg_sys::HeapTuple) -> Version {
-        // SAFETY: the caller passes such a tuple. The id stays as it was written when the row is frozen.
-        unsafe {
-            let place = (*tuple).t_self;
-            Version {
-                block: (place.ip_blkid.bi_hi, place.ip_blkid.bi_lo),
-                offset: place.ip_posid,
-                xmin: (*(*tuple).t_data).t_choice.t_heap.t_xmin.into_inner(),
-            }
-        }
-    }
-}
+use super::version::Version;
 
 /// A row under the scan.
 pub struct Row {

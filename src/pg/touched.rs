@@ -121,10 +121,20 @@ struct State {
     /// The relation that lists the electrified tables, and how often it changed.
     list: pg_sys::Oid,
     generation: u64,
-    /// How often something was heard that the list could have come or gone with, and how often that was when it was
-    /// last found.
+    /// Other relations of ours that something is known of.
+    own: Vec<pg_sys::Oid>,
+    /// How often something was heard that relations of ours could have come, gone or changed with, and how often that was
+    /// when the list was last found.
     heard: u64,
     found_at: u64,
+}
+
+impl State {
+    /// What is known of relations of ours is not sure any more.
+    fn hear(&mut self) {
+        self.heard += 1;
+        self.own.clear();
+    }
 }
 
 struct Local(UnsafeCell<State>);
@@ -135,6 +145,7 @@ static STATE: Local = Local(UnsafeCell::new(State {
     frames: Vec::new(),
     list: pg_sys::Oid::INVALID,
     generation: 1,
+    own: Vec::new(),
     heard: 1,
     found_at: 0,
 }));
@@ -160,9 +171,10 @@ pub fn init() {
 // The callbacks run where no error may be thrown. A vector's growth is the most that happens.
 unsafe extern "C-unwind" fn relation_invalidated(_arg: pg_sys::Datum, relation: pg_sys::Oid) {
     let state = state();
-    if relation == state.list || relation == pg_sys::Oid::INVALID {
-        state.generation += 1;
-        state.heard += 1;
+    let is_list = relation == state.list || relation == pg_sys::Oid::INVALID;
+    state.generation += u64::from(is_list);
+    if is_list || state.own.contains(&relation) {
+        state.hear();
     }
     if relation != pg_sys::Oid::INVALID
         && let Some(frame) = state.frames.last_mut()
@@ -179,7 +191,7 @@ unsafe extern "C-unwind" fn syscache_invalidated(_arg: pg_sys::Datum, cache: i32
     let state = state();
     let watched = super::compat::watched_cache(cache);
     if watched == super::compat::Watched::Schema {
-        state.heard += 1;
+        state.hear();
     }
     let Some(frame) = state.frames.last_mut() else {
         return;
@@ -322,6 +334,20 @@ pub fn list(find: impl FnOnce() -> pg_sys::Oid) -> (pg_sys::Oid, u64) {
     }
     let state = state();
     (state.list, state.generation)
+}
+
+/// How often something was heard that relations of ours could have come, gone or changed with: the list, and those that
+/// [`listen`] was told of.
+pub fn heard() -> u64 {
+    state().heard
+}
+
+/// From now on changes of the relation, one of ours, are heard.
+pub fn listen(relation: pg_sys::Oid) {
+    let own = &mut state().own;
+    if !own.contains(&relation) {
+        own.push(relation);
+    }
 }
 
 /// Tells every backend, this one included, that the list of electrified tables changed.

@@ -44,7 +44,7 @@ pub fn is_given(statement: &Statement) -> bool {
         Statement::MoveExtension(name) => {
             owns(pg_sys::ExtensionRelationId, names::extension_of_name(name))
         }
-        Statement::CreateAmongOwn(_) => compat::may_create_in(names::schema_id(c"electric"), user),
+        Statement::CreateAmongOwn(_) => compat::may_create_in(names::own_schema(), user),
         Statement::ChangeMembers(_) => owns(pg_sys::ExtensionRelationId, names::own_extension()),
         Statement::ChangeType(id, _) | Statement::AlterDomain(id, _) => {
             owns(pg_sys::TypeRelationId, *id)

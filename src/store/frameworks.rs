@@ -7,7 +7,7 @@ use crate::pg::{heap, names};
 
 /// The table; the invalid id where there is none.
 pub fn table() -> pg_sys::Oid {
-    let schema = names::schema_id(c"electric");
+    let schema = names::own_schema();
     if schema == pg_sys::Oid::INVALID {
         return schema;
     }

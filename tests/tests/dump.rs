@@ -153,7 +153,8 @@ fn goes_on(database: &Database<'_>) {
         "DO $$ BEGIN EXECUTE 'ALTER TABLE users DROP COLUMN since, ADD COLUMN since timestamptz DEFAULT ''2020-02-02 00:00Z'''; END $$",
         "0A000",
     );
-    let here = "SELECT count(*)::text FROM electric.electrified WHERE (identity ->> 'place') NOT LIKE \
+    let here = "SELECT count(*)::text FROM electric.electrified FULL JOIN electric.places USING (relation) \
+                WHERE (identity ->> 'place') IS DISTINCT FROM place OR place NOT LIKE \
                 format('%%/%s/%s', (SELECT oid FROM pg_database WHERE datname = current_database()), relation::oid)";
     assert_eq!(text(&mut database.client(), here), "0");
     has_no_drift(database);

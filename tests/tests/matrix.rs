@@ -254,6 +254,7 @@ fn records(client: &mut Client) -> Result<Records, String> {
                (SELECT string_agg(m::text, E'\\n' ORDER BY m.id) FROM electric.migrations m), \
                string_agg(c::text, E'\\n' ORDER BY c.id), \
                (SELECT string_agg(e::text, E'\\n' ORDER BY e::text) FROM electric.electrified e), \
+               (SELECT string_agg(p::text, E'\\n' ORDER BY p::text) FROM electric.places p), \
                (SELECT string_agg(t::text, E'\\n' ORDER BY t::text) FROM electric.electrified_types t), \
                (SELECT string_agg(n::text, E'\\n' ORDER BY n::text) FROM electric.sqlite_names n), \
                (SELECT string_agg(format('%s %s', r.prrelid::regclass, r.prattrs), ' ' ORDER BY r.prrelid::regclass) \

@@ -228,7 +228,7 @@ fn a_session_that_could_not_read_what_is_electrified_reads_it_with_its_next_comm
     let mut holder = database.client();
     run(
         &mut holder,
-        "BEGIN; LOCK TABLE electric.electrified IN ACCESS EXCLUSIVE MODE",
+        "BEGIN; LOCK TABLE electric.places IN ACCESS EXCLUSIVE MODE",
     );
     let mut session = database.client();
     run(&mut session, "SET lock_timeout = '100ms'");

@@ -84,7 +84,8 @@ fn is_updated(preload: bool) {
     let kept = || {
         let sql = "SELECT concat((SELECT string_agg(m::text, ' ' ORDER BY id) FROM electric.migrations m), \
                    (SELECT string_agg(g::text, ' ') FROM electric.grants g), \
-                   (SELECT string_agg(e.relation || e.shape::text || e.identity, ' ') FROM electric.electrified e), \
+                   (SELECT string_agg(e.relation || e.shape::text || e.identity || place, ' ') FROM electric.electrified e \
+                    NATURAL JOIN electric.places), \
                    (SELECT string_agg(format('%s %s %s', evtname, evtevent, evtenabled), ' ' ORDER BY evtname) \
                     FROM pg_event_trigger), \
                    (SELECT string_agg(tablename, ' ' ORDER BY tablename) FROM pg_publication_tables))";

@@ -26,22 +26,6 @@ pub struct Ids {
 }
 
 impl Ids {
-    /// Whether ids as JSON are of that place. Each session asks it of every table.
-    ///
-    /// # Errors
-    ///
-    /// Where the text is no such JSON.
-    pub fn text_is_of(json: &str, place: &str) -> Result<bool, serde_json::Error> {
-        // The place is written first, and has nothing to escape.
-        let rest = json
-            .strip_prefix("{\"place\":\"")
-            .and_then(|rest| rest.strip_prefix(place));
-        if rest.is_some_and(|rest| rest.starts_with('"')) {
-            return Ok(true);
-        }
-        Ok(serde_json::from_str::<Ids>(json)?.place == place)
-    }
-
     /// Whether the ids of both can be compared.
     fn is_comparable(&self, other: &Ids) -> bool {
         self.place == other.place

@@ -15,6 +15,7 @@ pub mod expression;
 pub mod framework;
 pub mod hash;
 pub mod identity;
+pub mod jsonb;
 pub mod model;
 pub mod names;
 pub mod op;

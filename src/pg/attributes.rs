@@ -1,0 +1,71 @@
+//! The columns of a relation, as the relation cache has them.
+
+use std::ffi::CStr;
+
+use pgrx::pg_sys;
+
+use super::compat;
+use super::names::from_server;
+
+/// A row of `pg_attribute`.
+pub struct Attribute {
+    /// Its place; what was dropped keeps its own.
+    pub number: i16,
+    /// Its name.
+    pub name: String,
+    /// Its type, and the modifier of that.
+    pub type_id: pg_sys::Oid,
+    /// -1 where there is none.
+    pub modifier: i32,
+    /// The dimensions of an array, as declared.
+    pub dims: i32,
+    /// NOT NULL.
+    pub not_null: bool,
+    /// It has a default, or is generated.
+    pub has_default: bool,
+    /// `a`, `d` or 0.
+    pub identity: u8,
+    /// `s` or 0.
+    pub generated: u8,
+    /// Its collation, or the invalid id.
+    pub collation: pg_sys::Oid,
+}
+
+/// The columns that are there, in their order; `None` if the relation is gone. What other sessions have committed counts,
+/// as if the catalog were read. No lock is needed, nor taken.
+pub fn of(relation: pg_sys::Oid) -> Option<Vec<Attribute>> {
+    // SAFETY: the entry stays as long as it is referred to, and nothing that could renew it is called meanwhile.
+    unsafe {
+        pg_sys::AcceptInvalidationMessages();
+        let entry = pg_sys::RelationIdGetRelation(relation);
+        if entry.is_null() {
+            return None;
+        }
+        let descriptor = (*entry).rd_att;
+        let columns = (1..=(*descriptor).natts)
+            .map(|number| &*compat::attribute(descriptor, number as i16))
+            .filter(|column| !column.attisdropped)
+            .map(read)
+            .collect();
+        pg_sys::RelationClose(entry);
+        Some(columns)
+    }
+}
+
+fn read(column: &pg_sys::FormData_pg_attribute) -> Attribute {
+    // SAFETY: a NameData is a nul-terminated string.
+    let name = unsafe { CStr::from_ptr(column.attname.data.as_ptr()) };
+    Attribute {
+        number: column.attnum,
+        name: from_server(name.to_bytes()),
+        type_id: column.atttypid,
+        modifier: column.atttypmod,
+        // An integer up to PostgreSQL 15, and a smallint since.
+        dims: i32::from(column.attndims as i16),
+        not_null: column.attnotnull,
+        has_default: column.atthasdef,
+        identity: column.attidentity as u8,
+        generated: column.attgenerated as u8,
+        collation: column.attcollation,
+    }
+}
