@@ -444,6 +444,7 @@ pub mod migrations {
     }
 
     fn of_row(row: &heap::Row) -> Migration {
+        let row = row.whole();
         Migration {
             id: row.get(1).unwrap_or(0),
             version: row.get(2).unwrap_or_default(),

@@ -37,6 +37,7 @@ impl Reader {
             c::CONSTRAINTS_BY_RELATION,
             &[Key::oid(RELATION, self.id)],
             |row| {
+                let row = row.whole();
                 // A key to a partitioned table has a part for each partition, which comes and goes with that.
                 let is_part = row.char(KIND) == b'f' && row.oid(PARENT) != pg_sys::Oid::INVALID;
                 (!is_part).then(|| ConstraintRow {

@@ -35,6 +35,7 @@ impl Reader {
             Oid::from(IndexIndrelidIndexId),
             &[Key::oid(Anum_pg_index_indrelid, self.id)],
             |row| {
+                let row = row.whole();
                 let id = row.oid(Anum_pg_index_indexrelid);
                 let counts = row.bool(Anum_pg_index_indisvalid)
                     && row.bool(Anum_pg_index_indislive)

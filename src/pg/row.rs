@@ -1,5 +1,6 @@
 //! A row of a table, as a scan finds it.
 
+use std::cell::OnceCell;
 use std::ffi::CStr;
 
 use pgrx::{FromDatum, pg_sys};
@@ -11,6 +12,8 @@ use super::version::Version;
 pub struct Row {
     tuple: pg_sys::HeapTuple,
     descriptor: pg_sys::TupleDesc,
+    /// Its values, where they were read at once.
+    values: OnceCell<Vec<Option<pg_sys::Datum>>>,
 }
 
 impl Row {
@@ -19,7 +22,30 @@ impl Row {
     /// # Safety
     /// The tuple must belong to the descriptor, and both outlive the row.
     pub(super) unsafe fn of(tuple: pg_sys::HeapTuple, descriptor: pg_sys::TupleDesc) -> Row {
-        Row { tuple, descriptor }
+        Row {
+            tuple,
+            descriptor,
+            values: OnceCell::new(),
+        }
+    }
+
+    /// The row, with all its values read at once: to reach one the server goes over those before it.
+    pub fn whole(&self) -> &Row {
+        self.values.get_or_init(|| {
+            // SAFETY: the tuple belongs to the descriptor, and there is a place for each of its columns.
+            unsafe {
+                let width = usize::try_from((*self.descriptor).natts).unwrap_or(0);
+                let mut values = vec![pg_sys::Datum::from(0); width];
+                let mut nulls = vec![true; width];
+                let (into, null) = (values.as_mut_ptr(), nulls.as_mut_ptr());
+                pg_sys::heap_deform_tuple(self.tuple, self.descriptor, into, null);
+                let values = values.into_iter().zip(nulls);
+                values
+                    .map(|(value, null)| (!null).then_some(value))
+                    .collect()
+            }
+        });
+        self
     }
 
     /// The transaction or subtransaction that wrote it.
@@ -36,6 +62,9 @@ impl Row {
 
     /// The datum of that column; `None` for NULL.
     pub fn datum(&self, column: u32) -> Option<pg_sys::Datum> {
+        if let Some(values) = self.values.get() {
+            return values.get(column as usize - 1).copied().flatten();
+        }
         let mut null = false;
         // SAFETY: the tuple belongs to the descriptor; column numbers come from the server's headers or from the
         // definition of our own tables.
@@ -76,13 +105,30 @@ impl Row {
 
     /// The ids of an `oidvector` column.
     pub fn oids(&self, column: u32) -> Vec<pg_sys::Oid> {
-        self.get::<pgrx::Array<pg_sys::Oid>>(column)
-            .map_or_else(Vec::new, |array| array.iter().flatten().collect())
+        self.elements(column)
     }
 
     /// The numbers of an `int2vector` or `int2[]` column.
     pub fn int2s(&self, column: u32) -> Vec<i16> {
-        self.get::<pgrx::Array<i16>>(column)
-            .map_or_else(Vec::new, |array| array.iter().flatten().collect())
+        self.elements(column)
+    }
+
+    /// The elements of an array of one dimension without NULLs; callers ask for the Rust type of its elements.
+    fn elements<T: Copy>(&self, column: u32) -> Vec<T> {
+        let Some(datum) = self.datum(column) else {
+            return Vec::new();
+        };
+        // SAFETY: such arrays begin as an `int2vector` does, with their elements in its place of `values`. An empty one
+        // has no dimension.
+        unsafe {
+            let array: *const pg_sys::int2vector =
+                pg_sys::pg_detoast_datum(datum.cast_mut_ptr()).cast();
+            if (*array).ndim != 1 || (*array).dataoffset != 0 {
+                return Vec::new();
+            }
+            let count = usize::try_from((*array).dim1).unwrap_or(0);
+            let first: *const T = (&raw const (*array).values).cast();
+            std::slice::from_raw_parts(first, count).to_vec()
+        }
     }
 }
