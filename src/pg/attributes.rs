@@ -1,13 +1,15 @@
-//! The columns of a relation, as the relation cache has them.
+//! The columns of a relation.
 
 use std::ffi::CStr;
 
 use pgrx::pg_sys;
 
-use super::compat;
+use super::heap::{self, Key};
 use super::names::from_server;
+use super::{compat, locks};
 
 /// A row of `pg_attribute`.
+#[derive(Debug, PartialEq, Eq)]
 pub struct Attribute {
     /// Its place; what was dropped keeps its own.
     pub number: i16,
@@ -31,31 +33,61 @@ pub struct Attribute {
     pub collation: pg_sys::Oid,
 }
 
-/// The columns that are there, in their order; `None` if the relation is gone. What other sessions have committed counts,
-/// as if the catalog were read. No lock is needed, nor taken.
+/// The columns that are there, in their order; `None` if the relation is gone. No lock is needed, nor taken.
 pub fn of(relation: pg_sys::Oid) -> Option<Vec<Attribute>> {
+    // What this transaction has locked, to change it or for us, is in the relation cache. Others would stay there.
+    if !locks::is_for_changes(relation) {
+        return Some(listed(relation));
+    }
+    let cached = cached(relation);
+    debug_assert_eq!(cached.as_deref().unwrap_or_default(), listed(relation));
+    cached
+}
+
+/// As the relation cache has them.
+fn cached(relation: pg_sys::Oid) -> Option<Vec<Attribute>> {
     // SAFETY: the entry stays as long as it is referred to, and nothing that could renew it is called meanwhile.
     unsafe {
-        pg_sys::AcceptInvalidationMessages();
         let entry = pg_sys::RelationIdGetRelation(relation);
         if entry.is_null() {
             return None;
         }
         let descriptor = (*entry).rd_att;
         let columns = (1..=(*descriptor).natts)
-            .map(|number| &*compat::attribute(descriptor, number as i16))
-            .filter(|column| !column.attisdropped)
-            .map(read)
+            .filter_map(|number| read(&*compat::attribute(descriptor, number as i16)))
             .collect();
         pg_sys::RelationClose(entry);
         Some(columns)
     }
 }
 
-fn read(column: &pg_sys::FormData_pg_attribute) -> Attribute {
+/// As the catalog has them.
+fn listed(relation: pg_sys::Oid) -> Vec<Attribute> {
+    use pg_sys::*;
+    let keys = [
+        Key::oid(Anum_pg_attribute_attrelid, relation),
+        Key::int2_above(Anum_pg_attribute_attnum, 0),
+    ];
+    heap::scan_ordered(
+        AttributeRelationId,
+        Oid::from(AttributeRelidNumIndexId),
+        &keys,
+        // SAFETY: rows of this catalog begin with this struct.
+        |row| read(unsafe { row.begins_with() }),
+    )
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// `None` for one that was dropped.
+fn read(column: &pg_sys::FormData_pg_attribute) -> Option<Attribute> {
+    if column.attisdropped {
+        return None;
+    }
     // SAFETY: a NameData is a nul-terminated string.
     let name = unsafe { CStr::from_ptr(column.attname.data.as_ptr()) };
-    Attribute {
+    Some(Attribute {
         number: column.attnum,
         name: from_server(name.to_bytes()),
         type_id: column.atttypid,
@@ -67,5 +99,5 @@ fn read(column: &pg_sys::FormData_pg_attribute) -> Attribute {
         identity: column.attidentity as u8,
         generated: column.attgenerated as u8,
         collation: column.attcollation,
-    }
+    })
 }

@@ -53,6 +53,15 @@ impl Key {
         Key::equal(column, pg_sys::F_INT8EQ, value.into())
     }
 
+    /// `column > smallint`.
+    pub fn int2_above(column: u32, value: i16) -> Self {
+        Key {
+            strategy: pg_sys::BTGreaterStrategyNumber,
+            procedure: pg_sys::Oid::from(pg_sys::F_INT2GT),
+            ..Key::equal(column, pg_sys::F_INT2EQ, value.into())
+        }
+    }
+
     /// `column >= bigint`.
     pub fn int8_from(column: u32, value: i64) -> Self {
         Key {

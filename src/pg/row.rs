@@ -73,6 +73,18 @@ impl Row {
         (!null).then_some(datum)
     }
 
+    /// The columns that a row of a catalog begins with, as the server's struct has them.
+    ///
+    /// # Safety
+    /// The rows of this table must begin with such a struct.
+    pub(super) unsafe fn begins_with<T>(&self) -> &T {
+        // SAFETY: the values of a row begin where its header says.
+        unsafe {
+            let header = (*self.tuple).t_data;
+            &*header.byte_add(usize::from((*header).t_hoff)).cast()
+        }
+    }
+
     /// The value of that column; `None` for NULL.
     pub fn get<T: FromDatum>(&self, column: u32) -> Option<T> {
         // SAFETY: callers ask for the Rust type of the column's SQL type.
