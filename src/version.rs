@@ -1,6 +1,6 @@
 //! Versions of migrations: which row of `electric.migrations` this transaction's commands belong to.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use pgrx::pg_sys;
 
@@ -51,6 +51,8 @@ thread_local! {
     static DONE: RefCell<Vec<Done>> = const { RefCell::new(Vec::new()) };
     /// Migrations of earlier transactions since a framework's row last came in this session, of no known framework.
     static LEFT: RefCell<Vec<Left>> = const { RefCell::new(Vec::new()) };
+    /// The id of the last migration that this session made, be it that it was undone.
+    static MADE: Cell<i64> = const { Cell::new(0) };
 }
 
 /// The transaction was committed: what it left unnamed a later one may name.
@@ -145,8 +147,7 @@ pub fn migration(newest: i64) -> Result<i64, Error> {
     {
         return Ok(id);
     }
-    let last = rows::last()?;
-    take_back(last.as_ref())?;
+    let last = last_id(newest)?;
     let named = since_row(|what| match what {
         What::Named(version) => Some(version.clone()),
         _ => None,
@@ -160,7 +161,7 @@ pub fn migration(newest: i64) -> Result<i64, Error> {
     };
     let (framework, framework_version) = frameworks::running()?.unzip();
     let migration = Migration {
-        id: last.map_or(1, |last| last.id + 1),
+        id: last + 1,
         version,
         source: source.to_owned(),
         framework,
@@ -169,6 +170,7 @@ pub fn migration(newest: i64) -> Result<i64, Error> {
         created_at: xact::start(),
     };
     rows::insert(&migration)?;
+    MADE.set(migration.id);
     xact::command_counter_increment();
     does(What::Began {
         id: migration.id,
@@ -176,6 +178,17 @@ pub fn migration(newest: i64) -> Result<i64, Error> {
         known: migration.framework.is_some(),
     });
     Ok(migration.id)
+}
+
+/// The id of the newest migration, which may lend its name no longer; `newest` is that of the newest command.
+fn last_id(newest: i64) -> Result<i64, Error> {
+    // What this session made and others have added nothing to needs no look.
+    if newest > 0 && newest == MADE.get() && lent().is_none() {
+        return Ok(newest);
+    }
+    let last = rows::last()?;
+    take_back(last.as_ref())?;
+    Ok(last.map_or(0, |last| last.id))
 }
 
 /// Names this transaction's migration: the one it has, or the one to come.
