@@ -92,8 +92,10 @@ fn read(column: &pg_sys::FormData_pg_attribute) -> Option<Attribute> {
         name: from_server(name.to_bytes()),
         type_id: column.atttypid,
         modifier: column.atttypmod,
-        // An integer up to PostgreSQL 15, and a smallint since.
-        dims: i32::from(column.attndims as i16),
+        #[cfg(pre_pg16)]
+        dims: column.attndims,
+        #[cfg(not(pre_pg16))]
+        dims: column.attndims.into(),
         not_null: column.attnotnull,
         has_default: column.atthasdef,
         identity: column.attidentity as u8,
