@@ -51,7 +51,7 @@ thread_local! {
     static DONE: RefCell<Vec<Done>> = const { RefCell::new(Vec::new()) };
     /// Migrations of earlier transactions since a framework's row last came in this session, of no known framework.
     static LEFT: RefCell<Vec<Left>> = const { RefCell::new(Vec::new()) };
-    /// The id of the last migration that this session made, be it that it was undone.
+    /// The id of the last migration that this session made, even one that was undone.
     static MADE: Cell<i64> = const { Cell::new(0) };
 }
 

@@ -1,6 +1,5 @@
 //! Names and ids of objects.
 
-use std::cell::Cell;
 use std::ffi::{CStr, CString};
 
 use pgrx::pg_sys;
@@ -27,13 +26,19 @@ pub fn schema_id(name: &CStr) -> pg_sys::Oid {
 /// The id of our own schema, or the invalid one.
 pub fn own_schema() -> pg_sys::Oid {
     thread_local!(static OWN: Known<(), pg_sys::Oid> = const { Known::new() });
-    // Where there is none, it is looked for each time.
-    let look_up = || match schema_id(c"electric") {
+    OWN.with(|own| known_if_there(own, || schema_id(c"electric")))
+}
+
+/// The id that is known, or is found; where there is none, it is looked for each time.
+fn known_if_there(
+    known: &Known<(), pg_sys::Oid>,
+    look_up: impl FnOnce() -> pg_sys::Oid,
+) -> pg_sys::Oid {
+    let found = known.get((), || match look_up() {
         pg_sys::Oid::INVALID => Err(pg_sys::Oid::INVALID),
-        schema => Ok(schema),
-    };
-    OWN.with(|own| own.get((), look_up))
-        .unwrap_or_else(|none| none)
+        found => Ok(found),
+    });
+    found.unwrap_or_else(|none| none)
 }
 
 /// The id of the schema of that name, or the invalid one.
@@ -100,24 +105,10 @@ pub fn extension_id(name: &CStr) -> pg_sys::Oid {
     unsafe { pg_sys::get_extension_oid(name.as_ptr(), true) }
 }
 
-thread_local! {
-    /// The schema `electric`, and the extension that it is a member of.
-    static OWN: Cell<(pg_sys::Oid, pg_sys::Oid)> = const { Cell::new((pg_sys::Oid::INVALID, pg_sys::Oid::INVALID)) };
-}
-
-/// The id of our own extension, or the invalid one. Its schema comes and goes with it, and is found in a cache.
+/// The id of our own extension, or the invalid one. Its schema comes and goes with it, which is heard.
 pub fn own_extension() -> pg_sys::Oid {
-    let schema = own_schema();
-    let (known, extension) = OWN.get();
-    let is_there = schema != pg_sys::Oid::INVALID;
-    if is_there && known == schema {
-        return extension;
-    }
-    let extension = extension_id(c"electric");
-    if is_there && extension != pg_sys::Oid::INVALID {
-        OWN.set((schema, extension));
-    }
-    extension
+    thread_local!(static OWN: Known<(), pg_sys::Oid> = const { Known::new() });
+    OWN.with(|own| known_if_there(own, || extension_id(c"electric")))
 }
 
 /// An extension that owns an object.

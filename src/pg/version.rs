@@ -29,9 +29,7 @@ impl Version {
             }
         }
     }
-}
 
-impl Version {
     fn place(self) -> pg_sys::ItemPointerData {
         pg_sys::ItemPointerData {
             ip_blkid: pg_sys::BlockIdData {

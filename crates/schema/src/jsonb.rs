@@ -7,6 +7,8 @@
 //! Source of the format: `src/include/utils/jsonb.h` and `numeric.c` of PostgreSQL, the same since 9.4 and kept for good,
 //! as values on disk have it. Builds with assertions compare each value with the server's own.
 
+use std::borrow::Cow;
+
 /// Whether a child's entry says where it ends, not how long it is: each 32nd does.
 const HAS_OFFSET: u32 = 0x8000_0000;
 const STRIDE: usize = 32;
@@ -138,17 +140,17 @@ impl<'j> Writer<'j> {
     fn string(&mut self) -> Option<Piece> {
         let before = self.at;
         let (text, escapes) = self.quoted()?;
-        let start = self.out.len();
-        if escapes {
-            let text: String = serde_json::from_str(&self.json[before..self.at]).ok()?;
-            // No text of the server's holds this character: its parser says so.
-            if text.contains('\0') {
-                return None;
-            }
-            self.out.extend_from_slice(text.as_bytes());
+        let text = if escapes {
+            Cow::Owned(serde_json::from_str::<String>(&self.json[before..self.at]).ok()?)
         } else {
-            self.out.extend_from_slice(text.as_bytes());
+            Cow::Borrowed(text)
+        };
+        // No text of the server's holds this character: its parser says so.
+        if escapes && text.contains('\0') {
+            return None;
         }
+        let start = self.out.len();
+        self.out.extend_from_slice(text.as_bytes());
         Some(Piece {
             kind: STRING,
             start,
