@@ -149,6 +149,14 @@ impl<'a> Database<'a> {
         self
     }
 
+    /// Ids are gapless and rise, versions are distinct, the chain is whole.
+    #[track_caller]
+    pub fn history_is_sound(&self) {
+        let migrations = self.migrations().into_iter();
+        let migrations: Vec<_> = migrations.map(|m| (m.id, m.version)).collect();
+        crate::replica::ledger::verify(&migrations, &self.commands()).unwrap();
+    }
+
     /// Makes a role that can log in; roles belong to the whole server, so the name has the database's in it.
     #[track_caller]
     pub fn role(&self, name: &str) -> String {
