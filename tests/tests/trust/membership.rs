@@ -1,0 +1,1 @@
+//! What is the extension's own is so by membership, never by name.

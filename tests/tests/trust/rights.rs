@@ -1,0 +1,1 @@
+//! Who may electrify, and whose policy counts.

@@ -1,0 +1,1 @@
+//! Subscribers apply without superuser: nothing of a user's runs there with more than a powerless role's rights.

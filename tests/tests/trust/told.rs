@@ -1,0 +1,1 @@
+//! What records tell, and to whom.
