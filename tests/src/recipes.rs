@@ -107,15 +107,15 @@ impl Recipe {
     }
 }
 
-/// Has a command connect to that database.
-pub fn connect(command: &mut Command, port: u16, password: &str, database: &str) {
+/// Has a command connect to that database as that role.
+pub fn connect(command: &mut Command, port: u16, (role, password): (&str, &str), database: &str) {
     let port = port.to_string();
-    let url = format!("postgresql://postgres:{password}@127.0.0.1:{port}/{database}");
+    let url = format!("postgresql://{role}:{password}@127.0.0.1:{port}/{database}");
     command
         .env("DATABASE_URL", url)
         .env("PGHOST", "127.0.0.1")
         .env("PGPORT", &port)
-        .env("PGUSER", "postgres")
+        .env("PGUSER", role)
         .env("PGPASSWORD", password)
         .env("PGDATABASE", database)
         .env("PGSSLMODE", "disable");

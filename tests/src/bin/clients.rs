@@ -52,7 +52,8 @@ fn check(
     let database = cluster.database();
     let mut command = recipe.command(tools);
     command.arg("run");
-    recipes::connect(&mut command, proxy.port(), PASSWORD, database.name());
+    let role = ("postgres", PASSWORD);
+    recipes::connect(&mut command, proxy.port(), role, database.name());
     let output = command.output()?;
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     let errors = String::from_utf8_lossy(&output.stderr);

@@ -3,7 +3,7 @@
 //! `frameworks --tools DIRECTORY [--proxy] [NAME…]`; `cargo xtask frameworks` installs the tools there and calls this. Each folder
 //! of `tests/frameworks` with a file `run` is a framework. Three times its migrations are laid into a directory, those
 //! of `first`, then those of `after`, then those of `refused`, and `run` applies what is new. Between the first two, psql
-//! migrates too. On a server that has not preloaded the library and on one that has, the history must be the one in the
+//! migrates too. The role that migrates is no superuser: it may do what [`GRANTS`] says. On a server that has not preloaded the library and on one that has, the history must be the one in the
 //! file `history`; `ELECTRIC_BLESS=1` writes it.
 //!
 //! With `--proxy` they all connect through the migrations proxy, and their migrations say `ALTER TABLE items ENABLE ELECTRIC`.
@@ -36,6 +36,11 @@ const REFUSAL: [(&str, &str); 3] = [
     ("hint", "Stop using the column and leave it."),
 ];
 
+/// The role that migrates.
+const ROLE: &str = "migrator";
+/// What it may do in a database.
+const GRANTS: [&str; 2] = ["CREATE ON DATABASE", "CREATE ON SCHEMA"];
+
 /// A server, and the proxy before it if migrations go through one.
 struct Server {
     cluster: Cluster,
@@ -54,6 +59,8 @@ fn run(wanted: &Wanted) -> Result<bool> {
     let all = Recipe::all("frameworks", &wanted.names)?;
     let servers = [false, true].map(|preload| -> Result<Server> {
         let cluster = Cluster::builder().preload(preload).start()?;
+        let mut client = cluster.connect("postgres", "postgres")?;
+        client.batch_execute(&format!("CREATE ROLE {ROLE} LOGIN"))?;
         let proxy = through_proxy.then(|| Proxy::before(&cluster));
         Ok(Server { cluster, proxy })
     });
@@ -159,6 +166,10 @@ impl Framework {
 
     fn migrate(&self, server: &Server, tools: &Path) -> Result<(String, String, String)> {
         let database = &server.cluster.database();
+        for (what, on) in GRANTS.iter().zip([database.name(), "public"]) {
+            let grant = format!("GRANT {what} {on} TO {ROLE}");
+            database.client().batch_execute(&grant)?;
+        }
         let place = tempfile::Builder::new()
             .prefix("electric-framework-")
             .tempdir()?;
@@ -173,7 +184,7 @@ impl Framework {
             };
             let mut command = self.0.command(tools);
             command.arg(stage).current_dir(place.path());
-            recipes::connect(&mut command, port, password, database.name());
+            recipes::connect(&mut command, port, (ROLE, password), database.name());
             let output = command.output()?;
             let mut said = String::from_utf8_lossy(&output.stdout).into_owned();
             said.push_str(&String::from_utf8_lossy(&output.stderr));
