@@ -42,6 +42,8 @@ enum Sent {
 #[derive(Debug, Clone)]
 enum About {
     Nothing,
+    /// It may change how the server reads the texts after it: until it is answered nobody knows.
+    Settings,
     Ddlx(Arc<Rewrite>),
     /// It was too long.
     Unread,
@@ -190,10 +192,24 @@ impl State {
     }
 
     fn rewrite(&mut self, text: &[u8], protocol: Protocol) -> Option<(Vec<u8>, Rewrite)> {
-        if !self.conforming && text.contains(&b'\\') {
+        let depends = |byte: &u8| *byte == b'\\' || !byte.is_ascii();
+        if !self.conforming && text.contains(&b'\\')
+            || self.awaits_settings() && text.iter().any(depends)
+        {
             return None;
         }
         Rewrite::of(text, self.encoding, &self.mark, protocol)
+    }
+
+    /// Whether the server has yet to answer a text that may change how it reads others.
+    fn awaits_settings(&self) -> bool {
+        let about = |sent: &Sent| match sent {
+            Sent::Query(about) | Sent::Parse(about, _) => {
+                matches!(about, About::Settings | About::Unread)
+            }
+            _ => false,
+        };
+        self.counted > 0 && self.queue.iter().any(about)
     }
 
     /// What the current message has to do with DDLX.
@@ -291,7 +307,7 @@ impl Upward<'_> {
             _ => None,
         };
         let Some((mut text, rewrite)) = rewritten else {
-            self.0.push(Sent::Query(About::Nothing));
+            self.0.push(Sent::Query(of_text(body)));
             return Fate::Pass;
         };
         self.0.push(Sent::Query(About::Ddlx(Arc::new(rewrite))));
@@ -309,7 +325,7 @@ impl Upward<'_> {
         let name = parts.map(|(name, ..)| name).unwrap_or_default();
         let (Some((text, rewrite)), Some((_, _, types))) = (rewritten, parts) else {
             let kept = self.0.is_live().then(|| name.into());
-            self.0.push(Sent::Parse(About::Nothing, kept));
+            self.0.push(Sent::Parse(of_text(body), kept));
             return Fate::Pass;
         };
         self.0.push(Sent::Parse(
@@ -538,6 +554,19 @@ impl Downward<'_> {
         if status == Some(b'I') {
             self.0.portals.clear();
         }
+    }
+}
+
+/// What a text that is passed on as it is may do to those after it.
+fn of_text(text: &[u8]) -> About {
+    const NAMES: [&[u8]; 3] = [b"standard_conforming_strings", b"client_encoding", b"names"];
+    let says = |name: &&[u8]| {
+        text.windows(name.len())
+            .any(|part| part.eq_ignore_ascii_case(name))
+    };
+    match NAMES.iter().any(says) {
+        true => About::Settings,
+        false => About::Nothing,
     }
 }
 

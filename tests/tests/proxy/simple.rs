@@ -275,3 +275,38 @@ fn any_client_encoding_will_do() {
     // What failed at its end left nothing.
     assert_eq!(words(&database.commands()), [("create_table", "public.u")]);
 }
+
+/// Until the server has answered what may change how it reads texts, nobody knows how it will read the next one.
+#[test]
+fn texts_sent_before_the_answer_about_settings_are_left_alone() {
+    let (database, proxy) = setup();
+    let cluster = database.cluster();
+    let query = |text: &[u8]| electric_tests::proxy::message(b'Q', &[text, b"\0"].concat());
+    let pairs: [(&[u8], &[u8]); 3] = [
+        (
+            b"SET standard_conforming_strings = off",
+            br"SELECT '\'; ELECTRIC ENABLE nope; --'",
+        ),
+        (
+            b"SELECT set_config('STANDARD_conforming_strings', 'off', false)",
+            br"SELECT '\'; ELECTRIC ENABLE nope; --'",
+        ),
+        (
+            b"SET NAMES 'sjis'",
+            b"SELECT '\x83\\'; ELECTRIC ENABLE nope; --'",
+        ),
+    ];
+    for (settings, text) in pairs {
+        let [through, direct] = [proxy.port(), cluster.port()].map(|port| {
+            let mut raw = Raw::connect(port, database.name(), "postgres", PASSWORD);
+            raw.send(&[query(settings), query(text)].concat());
+            let messages = raw.read_ready(2);
+            // What is sent once the answer is there is read as the server reads it.
+            raw.send(&query(b"ELECTRIC ENABLE nope"));
+            (messages, raw.read_ready(1))
+        });
+        assert_eq!(through.0, direct.0, "{}", String::from_utf8_lossy(text));
+        let error = through.1.iter().find(|it| it.kind == 'E').unwrap();
+        assert_eq!(error.field('C').as_deref(), Some("42P01"));
+    }
+}
