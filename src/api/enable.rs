@@ -94,7 +94,9 @@ pub fn enable(ids: &[pg_sys::Oid]) -> Result<(), Error> {
     let mut together = HashSet::new();
     for &id in ids {
         checks::may_be_electrified(id)?;
-        if watch.has(id) {
+        // An event trigger of the user's that electrifies tables may be called because of what we do to one: then the list
+        // does not have it yet.
+        if watch.has(id) || store::shapes::shape(id)?.is_some() {
             let (schema, name) = names::shown(id);
             notice(&format!(
                 "table {} is already electrified",

@@ -268,3 +268,31 @@ fn a_session_learns_of_tables_that_another_one_enables() {
     run(&mut database.client(), "SELECT electric.disable('late')");
     run(&mut session, "ALTER TABLE late DROP COLUMN value");
 }
+
+/// What enables every table that comes is called again because of what `electric.enable` itself does to it.
+#[test]
+fn an_event_trigger_that_enables_whatever_it_hears_of_enables_once() {
+    let database = Cluster::shared().database();
+    let mut client = database.client();
+    run(
+        &mut client,
+        "CREATE FUNCTION enables() RETURNS event_trigger LANGUAGE plpgsql AS $$ DECLARE o record; BEGIN \
+             FOR o IN SELECT * FROM pg_event_trigger_ddl_commands() WHERE object_type = 'table' AND schema_name = 'public' LOOP \
+                 PERFORM electric.enable(o.objid::regclass); END LOOP; END $$; \
+         CREATE EVENT TRIGGER enables ON ddl_command_end EXECUTE FUNCTION enables()",
+    );
+    run(
+        &mut client,
+        "CREATE TABLE one (id int PRIMARY KEY); ALTER TABLE one ADD COLUMN a int; \
+         CREATE TABLE two (id int PRIMARY KEY, one int REFERENCES one)",
+    );
+    assert_eq!(
+        words(&database.commands()),
+        [
+            ("create_table", "public.one"),
+            ("add_column", "public.one"),
+            ("create_table", "public.two")
+        ]
+    );
+    database.history_is_sound();
+}
