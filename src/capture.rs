@@ -28,7 +28,7 @@ pub fn command_starts(statement: &Statement) -> Result<Rc<Watch>, Error> {
     // The server renames a schema under the feet of `electric.enable`, whose locks are on the tables in it.
     if matches!(statement, Statement::RenameSchema(_)) && precheck::permission::is_given(statement)
     {
-        locks::migrations();
+        locks::migrations()?;
     }
     arrival::take_on()?;
     let watch = watch::current()?;
@@ -37,7 +37,7 @@ pub fn command_starts(statement: &Statement) -> Result<Rc<Watch>, Error> {
         return Ok(watch);
     }
     if migrates(statement, &watch) || precheck::partitions::migrates(statement, &watch) {
-        locks::migrations();
+        locks::migrations()?;
     }
     precheck::partitions::lock(statement, &watch);
     Ok(watch)

@@ -34,7 +34,7 @@ pub struct Command {
 /// Does what a command did on the publisher. Nothing of it is recorded: its record came with the stream.
 pub fn apply(command: &Command, subscription: pg_sys::Oid) -> Result<(), Error> {
     understand(command)?;
-    locks::migrations();
+    locks::migrations()?;
     continues(command)?;
     let member = |name: &str| command.op.get(name).filter(|value| !value.is_null());
     let table = member("table")

@@ -78,10 +78,12 @@ impl Books {
 }
 
 /// The books that a table is; `None` if it is none. The caller holds a lock on it.
-fn books(table: pg_sys::Oid) -> Option<Rc<Books>> {
-    let list = store::frameworks::table();
-    if list == pg_sys::Oid::INVALID || names::is_own_relation(table) {
-        return None;
+fn books(table: pg_sys::Oid) -> Result<Option<Rc<Books>>, Error> {
+    let Some(list) = store::frameworks::table()? else {
+        return Ok(None);
+    };
+    if names::is_own_relation(table) {
+        return Ok(None);
     }
     let generation = written::generation();
     let known = KNOWN.with_borrow_mut(|known| {
@@ -94,20 +96,21 @@ fn books(table: pg_sys::Oid) -> Option<Rc<Books>> {
         known.tables.get(&table.to_u32()).cloned()
     });
     if let Some(known) = known {
-        return known;
+        return Ok(known);
     }
     // Before it is read: what changes meanwhile makes it stale.
     written::keep_in_mind(list);
     written::keep_in_mind(table);
-    let frameworks = KNOWN
-        .with_borrow(|known| known.frameworks.clone())
-        .unwrap_or_else(|| store::frameworks::all().into());
+    let frameworks = match KNOWN.with_borrow(|known| known.frameworks.clone()) {
+        Some(known) => known,
+        None => store::frameworks::all()?.into(),
+    };
     let books = Books::of(table, &frameworks).map(Rc::new);
     KNOWN.with_borrow_mut(|known| {
         known.frameworks = Some(frameworks);
         known.tables.insert(table.to_u32(), books.clone());
     });
-    books
+    Ok(books)
 }
 
 /// A command of this transaction, of that number, wrote to a table. If it keeps the books of a framework, its new rows
@@ -116,7 +119,14 @@ pub fn rows_came(table: pg_sys::Oid, command: pg_sys::CommandId) {
     if events::idle() || table == pg_sys::Oid::INVALID {
         return;
     }
-    let Some(books) = books(table) else { return };
+    let books = match books(table) {
+        Ok(Some(books)) => books,
+        Ok(None) => return,
+        Err(error) => {
+            entry::warning(&format!("cannot name the migration: {}", error.message));
+            return;
+        }
+    };
     let (mut came, mut replaced) = (Vec::new(), HashSet::new());
     written::by_command(table, command, |which, row| {
         if let Some(version) = books.version(row) {
@@ -148,15 +158,20 @@ pub fn running() -> Result<Option<(String, String)>, Error> {
             continue;
         }
         let rows = written::unless_locked(write.table, || {
-            let books = books(write.table).filter(|books| books.running.is_some())?;
+            let books = match books(write.table) {
+                Ok(Some(books)) if books.running.is_some() => books,
+                Ok(_) => return None,
+                Err(error) => return Some(Err(error)),
+            };
             let rows = written::by_transaction(write.table, write.xid, |row| {
                 (books.version(row), books.runs(row))
             });
-            Some((books, rows))
+            Some(Ok((books, rows)))
         });
-        let Some((books, rows)) = rows.flatten() else {
+        let Some(rows) = rows.flatten() else {
             continue;
         };
+        let (books, rows) = rows?;
         for (version, runs) in rows {
             let Some(version) = version else { continue };
             // The newest state of a row counts.

@@ -38,7 +38,7 @@ pub fn begins(mut native: Native, said: &[Said], if_not_exists: bool) -> Result<
             let user = session::user();
             let may = |id| compat::owns(pg_sys::RelationRelationId, id, user);
             if native.enables && native.relation().is_none_or(may) {
-                locks::migrations();
+                locks::migrations()?;
             }
         }
         Some(false) => {

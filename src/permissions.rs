@@ -68,7 +68,7 @@ fn target(id: pg_sys::Oid) -> Result<Target, Error> {
         ))
         .table(schema, name));
     }
-    locks::migrations();
+    locks::migrations()?;
     capture::arrival::take_on()?;
     Ok(Target {
         id,

@@ -21,7 +21,7 @@ pub fn ensure() -> Result<(), Error> {
             .iter()
             .map(|table| qualified_quoted("electric", &table.to_string_lossy()))
             .collect();
-        let _elevated = session::elevate();
+        let _elevated = session::elevate()?;
         spi::run(&format!(
             "CREATE PUBLICATION {quoted} FOR TABLE {} WITH (publish_via_partition_root = true)",
             tables.join(", ")
@@ -42,7 +42,7 @@ pub fn ensure() -> Result<(), Error> {
             quote_ident_if_needed(&name)
         )));
     }
-    let _elevated = session::elevate();
+    let _elevated = session::elevate()?;
     if !facts.via_root || !facts.everything {
         spi::run(&format!(
             "ALTER PUBLICATION {quoted} SET (publish = 'insert, update, delete, truncate', publish_via_partition_root = true)"
@@ -94,7 +94,7 @@ pub fn add(tables: &[(pg_sys::Oid, String)]) -> Result<(), Error> {
     if missing.is_empty() {
         return Ok(());
     }
-    let _elevated = session::elevate();
+    let _elevated = session::elevate()?;
     for some in missing.chunks(AT_ONCE) {
         spi::run(&format!(
             "ALTER PUBLICATION {} ADD TABLE {}",
@@ -112,7 +112,7 @@ pub fn remove(table: pg_sys::Oid, table_name: &str) -> Result<(), Error> {
     if id == pg_sys::Oid::INVALID || relation::membership(table, id) == Membership::None {
         return Ok(());
     }
-    let _elevated = session::elevate();
+    let _elevated = session::elevate()?;
     spi::run(&format!(
         "ALTER PUBLICATION {} DROP TABLE ONLY {table_name}",
         quote_ident(&name)

@@ -11,7 +11,7 @@ use electric_schema::identity::Ids;
 use electric_schema::model::{Table, TypeDefinition};
 use pgrx::pg_sys;
 
-use crate::error::Error;
+use crate::error::{Error, SqlState};
 use crate::pg::heap::{self, Key, Seen, Version};
 use crate::pg::known::Known;
 use crate::pg::{memory, names, touched};
@@ -34,7 +34,7 @@ fn find(table: &'static CStr, index: &'static CStr) -> Result<Indexed, Error> {
 }
 
 fn look_up(table: &CStr, index: &CStr) -> Result<Indexed, Error> {
-    let schema = names::own_schema();
+    let schema = installed()?.ok_or_else(not_created)?;
     let listened = |name| {
         let id = names::relation_id(name, schema);
         touched::listen(id);
@@ -56,19 +56,44 @@ fn look_up(table: &CStr, index: &CStr) -> Result<Indexed, Error> {
     Ok(found)
 }
 
+/// The schema of the extension, if that is created in this database.
+fn installed() -> Result<Option<pg_sys::Oid>, Error> {
+    if names::own_extension() == pg_sys::Oid::INVALID {
+        return Ok(None);
+    }
+    match names::own_schema() {
+        pg_sys::Oid::INVALID => Err(damaged(
+            "schema electric is damaged",
+            "It is not a member of the extension \"electric\".",
+        )),
+        schema => Ok(Some(schema)),
+    }
+}
+
+fn not_created() -> Error {
+    Error::new(
+        SqlState::ObjectNotInPrerequisiteState,
+        "extension \"electric\" is not created in this database",
+    )
+    .hint("CREATE EXTENSION electric;")
+}
+
+fn damaged(message: impl Into<String>, detail: impl Into<String>) -> Error {
+    Error::new(SqlState::of_code("XX001"), message)
+        .detail(detail)
+        .hint("Undo what was done to it, restore the electric schema from a backup, or drop the extension and create it again.")
+}
+
 /// The table that lists what is electrified; the invalid id where the extension is not created.
-pub fn list() -> pg_sys::Oid {
-    list_and_generation().0
+pub fn list() -> Result<pg_sys::Oid, Error> {
+    Ok(list_and_generation()?.0)
 }
 
 /// The table that lists what is electrified, and how often the list has changed as far as this backend knows.
-pub fn list_and_generation() -> (pg_sys::Oid, u64) {
-    touched::list(|| {
-        let schema = names::own_schema();
-        if schema == pg_sys::Oid::INVALID {
-            return schema;
-        }
-        names::relation_id(c"places", schema)
+pub fn list_and_generation() -> Result<(pg_sys::Oid, u64), Error> {
+    touched::list(|| match installed()? {
+        None => Ok(pg_sys::Oid::INVALID),
+        Some(_) => Ok(find(c"places", c"places_pkey")?.table),
     })
 }
 
@@ -105,16 +130,18 @@ pub mod shapes {
     }
 
     /// The electrified tables.
-    pub fn ids() -> Vec<pg_sys::Oid> {
-        heap::scan(list(), pg_sys::Oid::INVALID, &[], |row| row.oid(1))
+    pub fn ids() -> Result<Vec<pg_sys::Oid>, Error> {
+        let none = pg_sys::Oid::INVALID;
+        Ok(heap::scan(places()?.table, none, &[], |row| row.oid(1)))
     }
 
     /// The electrified tables, each with whether its ids were recorded in this place.
-    pub fn here_or_elsewhere() -> Vec<(pg_sys::Oid, bool)> {
-        heap::scan(list(), pg_sys::Oid::INVALID, &[], |row| {
+    pub fn here_or_elsewhere() -> Result<Vec<(pg_sys::Oid, bool)>, Error> {
+        let none = pg_sys::Oid::INVALID;
+        Ok(heap::scan(places()?.table, none, &[], |row| {
             let id = row.oid(1);
             (id, row.get::<&str>(2) == Some(names::place(id).as_str()))
-        })
+        }))
     }
 
     /// What is recorded of a table; `None` if it is not electrified.

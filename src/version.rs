@@ -208,7 +208,7 @@ pub fn set(version: &str) -> Result<(), Error> {
     }
     if let Some(migration) = open()? {
         refuse_taken(version, Some(migration.id))?;
-        locks::migrations();
+        locks::migrations()?;
         return rename(migration, version, "user");
     }
     if has_closed()

@@ -59,7 +59,7 @@ pub fn current() -> Result<Rc<Watch>, Error> {
 }
 
 fn read() -> Result<Rc<Watch>, Error> {
-    let (list, generation) = store::list_and_generation();
+    let (list, generation) = store::list_and_generation()?;
     let (read, watch) = WATCH.with_borrow(Clone::clone);
     if read == generation {
         return Ok(watch);
@@ -79,9 +79,9 @@ fn read() -> Result<Rc<Watch>, Error> {
 fn listed(list: pg_sys::Oid) -> Result<Watch, Error> {
     let types = store::types::ids()?;
     if RECORDED_HERE.get() == list {
-        return Ok(Watch::of(store::shapes::ids(), types));
+        return Ok(Watch::of(store::shapes::ids()?, types));
     }
-    let tables = store::shapes::here_or_elsewhere();
+    let tables = store::shapes::here_or_elsewhere()?;
     let here = tables.iter().filter(|(_, is_here)| *is_here);
     let here: Vec<pg_sys::Oid> = here.map(|(id, _)| *id).collect();
     let all: Vec<pg_sys::Oid> = tables.iter().map(|(id, _)| *id).collect();
@@ -102,9 +102,21 @@ pub fn forget() {
     RECORDED_HERE.set(pg_sys::Oid::INVALID);
 }
 
+/// Members come to the extension, or go: when the command has ended, every backend looks anew what is ours. This one does
+/// before the command is over, so one that takes away what is needed fails.
+pub fn members_change() {
+    // No command counter is increased: that would have this one look now.
+    if let Ok(list) = store::list()
+        && list != pg_sys::Oid::INVALID
+    {
+        touched::invalidate_watch_list(list);
+    }
+}
+
 /// The list changes: every backend reads it anew, this one from the next command on.
 pub fn changed() {
-    touched::invalidate_watch_list(store::list());
+    // Where it cannot be found, every reading of it is an error, and nobody goes by what it had.
+    members_change();
     crate::pg::xact::command_counter_increment();
 }
 

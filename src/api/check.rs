@@ -109,7 +109,8 @@ const OUTSIDE: &str = "It changes no shape; it cannot be tried inside a transact
 
 /// Whether an electrified table of the schema, or of any, has an index that REINDEX would make valid.
 fn makes_indexes_valid(schema: Option<&str>) -> bool {
-    store::shapes::ids().into_iter().any(|id| {
+    let ids = store::shapes::ids().unwrap_or_default();
+    ids.into_iter().any(|id| {
         let is_meant =
             schema.is_none_or(|name| names::schema_of_relation(id).as_deref() == Some(name));
         let is_table = relation::class(id).is_some_and(|class| class.kind == b'r');
@@ -171,7 +172,7 @@ fn row(
 /// in SQL makes it a table.
 pub fn drift_report(_call: &Call) -> Result<Datum, Error> {
     let mut report = Vec::new();
-    for id in store::shapes::ids() {
+    for id in store::shapes::ids()? {
         let Some(recorded) = store::shapes::shape(id)? else {
             continue;
         };

@@ -110,7 +110,7 @@ pub fn enable(ids: &[pg_sys::Oid]) -> Result<(), Error> {
         return Ok(());
     }
     checks::encoding()?;
-    locks::migrations();
+    locks::migrations()?;
     capture::arrival::take_on()?;
     for &id in &wanted {
         match capture::tables::is_partitioned(id) {
@@ -253,7 +253,7 @@ fn disable(id: pg_sys::Oid, together: &[pg_sys::Oid]) -> Result<(), Error> {
         notice(&format!("table {shown} is not electrified"));
         return Ok(());
     }
-    locks::migrations();
+    locks::migrations()?;
     capture::arrival::take_on()?;
     locks::table(id);
     let Some(recorded) = store::shapes::shape(id)? else {

@@ -3,7 +3,7 @@
 use crate::error::{Error, SqlState};
 use crate::pg::entry::{self, Call, Datum, void};
 use crate::pg::tree::Statement;
-use crate::pg::{event, names, session, subscription, touched};
+use crate::pg::{event, locks, names, session, subscription, touched};
 use crate::settings::{POLICY, Policy};
 use crate::{capture, follow, precheck, settings, store, watch};
 
@@ -44,26 +44,39 @@ pub fn on_command_start(call: &Call) -> Result<Datum, Error> {
         return Ok(void());
     };
     let statement = event.statement();
+    match &statement {
+        Statement::DropExtensions(names) if names.iter().any(|name| name == "electric") => {
+            return goes(&statement);
+        }
+        Statement::ChangeMembers(name) if name == "electric" => watch::members_change(),
+        // The extension goes with all else that its owner has.
+        Statement::DropOwned(roles)
+            if roles.contains(&names::extension_owner(names::own_extension()))
+                && precheck::permission::is_given(&statement) =>
+        {
+            locks::migrations()?;
+        }
+        _ => {}
+    }
     let watch = if ours {
         watch::current()?
     } else {
         capture::command_starts(&statement)?
     };
-    let starts = || {
-        touched::command_starts(
-            ours,
-            &statement,
-            watch.partitioned(),
-            watch.other(&statement),
-        );
-        Ok(void())
-    };
-    let Statement::DropExtensions(names) = &statement else {
-        return starts();
-    };
-    // Where the extension itself goes, its trigger for the end of the command goes with it.
-    if !names.iter().any(|name| name == "electric") {
-        return starts();
+    touched::command_starts(
+        ours,
+        &statement,
+        watch.partitioned(),
+        watch.other(&statement),
+    );
+    Ok(void())
+}
+
+/// DROP EXTENSION of our own begins. The trigger for the end of the command goes with it; and a damaged extension must not
+/// stand in the way of its end, so nothing of ours is read.
+fn goes(statement: &Statement) -> Result<Datum, Error> {
+    if precheck::permission::is_given(statement) {
+        locks::migrations()?;
     }
     let publication = settings::publication();
     if names::publication_id(&publication) != pgrx::pg_sys::Oid::INVALID {
@@ -168,11 +181,10 @@ pub fn list_changed(call: &Call) -> Result<Datum, Error> {
     else {
         return Ok(call.trigger_row());
     };
-    let frameworks = store::frameworks::table();
-    touched::invalidate_watch_list(if table == frameworks {
-        frameworks
+    touched::invalidate_watch_list(if store::frameworks::table()? == Some(table) {
+        table
     } else {
-        store::list()
+        store::list()?
     });
     Ok(call.trigger_row())
 }

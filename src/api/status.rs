@@ -16,7 +16,7 @@ pub fn status(_call: &Call) -> Result<Datum, Error> {
         "version": migration.as_ref().map(|m| m.version.clone()),
         "migration_id": migration.as_ref().map(|m| m.id),
         "hash": (!last.hash.is_empty()).then_some(last.hash),
-        "tables": store::shapes::ids().len(),
+        "tables": store::shapes::ids()?.len(),
         "commands": last.id,
         "extension_version": env!("CARGO_PKG_VERSION"),
         "publication": settings::publication(),

@@ -81,7 +81,7 @@ struct Source {
 pub fn subscribe(call: &Call) -> Result<Datum, Error> {
     let (conninfo, name) = (argument(call, 0)?, argument(call, 1)?);
     may(call, "electric.subscribe")?;
-    locks::migrations();
+    locks::migrations()?;
     is_fresh()?;
     let mut publisher = Publisher::connect(&conninfo)?;
     let publication = published(&publisher)?;
@@ -181,7 +181,7 @@ fn is_fresh() -> Result<(), Error> {
             quote_literal(&name)
         )));
     }
-    if store::commands::last()?.id == 0 && store::shapes::ids().is_empty() {
+    if store::commands::last()?.id == 0 && store::shapes::ids()?.is_empty() {
         return Ok(());
     }
     Err(Error::new(
@@ -341,7 +341,7 @@ const PROGRESS: &str = "SELECT pg_catalog.json_build_object( \
 pub fn unsubscribe(call: &Call) -> Result<Datum, Error> {
     let name = argument(call, 0)?;
     may(call, "electric.unsubscribe")?;
-    locks::migrations();
+    locks::migrations()?;
     if store::subscriptions::name()?.as_deref() != Some(&name) {
         return Err(Error::new(
             SqlState::UndefinedObject,
@@ -368,7 +368,7 @@ pub fn unsubscribe(call: &Call) -> Result<Datum, Error> {
             spi::run(&format!("DROP SUBSCRIPTION {quoted}"))
         })?;
     }
-    for id in store::shapes::ids() {
+    for id in store::shapes::ids()? {
         follow::forget_table(id)?;
     }
     store::subscriptions::forget()?;

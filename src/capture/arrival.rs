@@ -21,14 +21,14 @@ thread_local! {
 /// Takes on what has come. A table that is not as recorded is left alone: its next change is compared with the record
 /// by text, and `electric.drift` shows it.
 pub fn take_on() -> Result<(), Error> {
-    let generation = || store::list_and_generation().1;
-    if !watch::current()?.has_come() || !session::may_write() || TRIED.get() == generation() {
+    let generation = || Ok::<u64, Error>(store::list_and_generation()?.1);
+    if !watch::current()?.has_come() || !session::may_write() || TRIED.get() == generation()? {
         return Ok(());
     }
-    locks::migrations();
+    locks::migrations()?;
     let mut any = false;
     let mut taken = Vec::new();
-    for (id, is_here) in store::shapes::here_or_elsewhere() {
+    for (id, is_here) in store::shapes::here_or_elsewhere()? {
         if is_here {
             continue;
         }
@@ -51,6 +51,6 @@ pub fn take_on() -> Result<(), Error> {
         watch::changed();
     }
     watch::current()?;
-    TRIED.set(generation());
+    TRIED.set(generation()?);
     Ok(())
 }

@@ -92,7 +92,7 @@ pub fn identify(id: pg_sys::Oid) -> Result<(), Error> {
     };
     let (schema, name) = names::shown(id);
     let table = electric_schema::names::qualified_quoted(&schema, &name);
-    let _elevated = session::elevate();
+    let _elevated = session::elevate()?;
     crate::api::working(|| {
         spi::run(&format!(
             "ALTER TABLE ONLY {table} REPLICA IDENTITY {words}"

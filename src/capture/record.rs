@@ -46,7 +46,7 @@ pub fn again(
     table: Option<&Table>,
     again: bool,
 ) -> Result<Option<String>, Error> {
-    locks::migrations();
+    locks::migrations()?;
     follow::refuse_own(change.command(), relation, table)?;
     let mut op = Op::of(change, table)?;
     if let (Change::CreateTable { .. } | Change::ReplaceTable { .. }, Some(table)) = (change, table)

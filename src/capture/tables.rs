@@ -82,8 +82,8 @@ pub fn touched(id: pg_sys::Oid, reach: &Reach, watch: &Watch) -> Result<(), Erro
             return Ok(());
         }
         match reach {
-            Reach::Locked => locks::migrations(),
-            Reach::Tables(_) | Reach::Anything => locks::migrations_last(id),
+            Reach::Locked => locks::migrations()?,
+            Reach::Tables(_) | Reach::Anything => locks::migrations_last(id)?,
         }
     }
     let (policy, unrestricted) = settings::effective_policy();
@@ -169,7 +169,7 @@ pub(super) fn take_on(id: pg_sys::Oid) -> Result<bool, Error> {
 
 /// Records a table as replaced, whatever its shape: something that no shape shows happened to it.
 pub fn replaced(id: pg_sys::Oid, watch: &Watch) -> Result<(), Error> {
-    locks::migrations();
+    locks::migrations()?;
     match compare(id) {
         Ok(Some(compared)) => replace::table(id, compared, watch),
         Ok(None) => Ok(()),

@@ -38,7 +38,7 @@ pub fn touched(id: pg_sys::Oid, watch: &Watch) -> Result<Vec<u32>, Error> {
     if is_as_recorded(id)? {
         return Ok(Vec::new());
     }
-    locks::migrations();
+    locks::migrations()?;
     if is_as_recorded(id)? {
         return Ok(Vec::new());
     }

@@ -151,7 +151,7 @@ unsafe extern "C-unwind" fn process_utility(
 
 /// Takes our options out of a statement that has some; null where the extension is not there to know them.
 fn take_options(statement: *mut pg_sys::PlannedStmt) -> Result<pg_sys::Datum, crate::error::Error> {
-    if crate::api::events::idle() || crate::store::list() == pg_sys::Oid::INVALID {
+    if crate::api::events::idle() || super::names::own_extension() == pg_sys::Oid::INVALID {
         return Ok(pg_sys::Datum::from(0));
     }
     // SAFETY: the statement that runs.

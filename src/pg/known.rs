@@ -13,6 +13,14 @@ impl<K: PartialEq, V: Copy> Known<K, V> {
         Known(RefCell::new((0, Vec::new())))
     }
 
+    /// The value that was found, or else is found now, by what cannot fail.
+    pub fn find(&self, key: K, find: impl FnOnce() -> V) -> V {
+        let found = self.get(key, || Ok::<V, std::convert::Infallible>(find()));
+        match found {
+            Ok(value) => value,
+        }
+    }
+
     /// The value that was found, or else is found now. `find` must tell [`touched::listen`] of the relations it is about; an
     /// error is not kept.
     pub fn get<E>(&self, key: K, find: impl FnOnce() -> Result<V, E>) -> Result<V, E> {

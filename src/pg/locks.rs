@@ -2,26 +2,48 @@
 
 use pgrx::pg_sys;
 
-use super::compat;
+use super::{compat, names};
+use crate::error::{Error, SqlState};
+
+/// The part of the extension that the lock is on. The server itself locks extensions as a whole, which is part 0, and
+/// lets ordinary roles have it do so (`ALTER FUNCTION … DEPENDS ON EXTENSION`); an extension has no parts that a
+/// statement could name.
+const MIGRATIONS: u16 = 1;
 
 /// Waits until no other transaction migrates, and keeps others out until this one ends.
 ///
-/// The lock is on the extension as an object: no ordinary role can take it by itself, `lock_timeout` and deadlock
-/// detection apply, and DROP EXTENSION waits for migrations that run.
-pub fn migrations() {
+/// The lock is on a part of the extension that nobody else knows of, so no role can take it but by migrating;
+/// `lock_timeout` and deadlock detection apply. DROP EXTENSION takes it too. Errors: 55000 where the extension is not
+/// there, or went while this waited.
+pub fn migrations() -> Result<(), Error> {
     if is_migrating() {
-        return;
+        return Ok(());
     }
-    let extension = super::names::own_extension();
+    let extension = names::own_extension();
+    if extension == pg_sys::Oid::INVALID {
+        return Err(Error::new(
+            SqlState::ObjectNotInPrerequisiteState,
+            "extension \"electric\" is not created in this database",
+        )
+        .hint("CREATE EXTENSION electric;"));
+    }
     // SAFETY: takes a lock that the end of the transaction releases.
     unsafe {
         pg_sys::LockDatabaseObject(
             pg_sys::ExtensionRelationId,
             extension,
-            0,
+            MIGRATIONS,
             pg_sys::ExclusiveLock as pg_sys::LOCKMODE,
         )
     }
+    if names::own_extension() == extension {
+        return Ok(());
+    }
+    Err(Error::new(
+        SqlState::ObjectNotInPrerequisiteState,
+        "extension \"electric\" was dropped while this command waited for other migrations",
+    )
+    .hint("Run the command again."))
 }
 
 /// Whether this transaction holds the lock of [`migrations`].
@@ -30,8 +52,8 @@ pub fn is_migrating() -> bool {
         // SAFETY: reads a variable.
         locktag_field1: unsafe { pg_sys::MyDatabaseId }.to_u32(),
         locktag_field2: pg_sys::ExtensionRelationId.to_u32(),
-        locktag_field3: super::names::own_extension().to_u32(),
-        locktag_field4: 0,
+        locktag_field3: names::own_extension().to_u32(),
+        locktag_field4: MIGRATIONS,
         locktag_type: pg_sys::LockTagType::LOCKTAG_OBJECT as u8,
         locktag_lockmethodid: pg_sys::DEFAULT_LOCKMETHOD as u8,
     };
@@ -49,13 +71,13 @@ pub fn migrates_over_old_snapshot() -> bool {
 ///
 /// DROP INDEX CONCURRENTLY ends with a lock on the table, and a migration may wait for that. It lets go here of what it would
 /// let go a moment later: nobody uses the index any more, and the lock on that itself stays.
-pub fn migrations_last(table: pg_sys::Oid) {
+pub fn migrations_last(table: pg_sys::Oid) -> Result<(), Error> {
     let mode = pg_sys::ShareUpdateExclusiveLock as pg_sys::LOCKMODE;
     if compat::holds_lock(&tag_of(table), mode) {
         // SAFETY: the lock is held, by this transaction.
         unsafe { pg_sys::UnlockRelationOid(table, mode) }
     }
-    migrations();
+    migrations()
 }
 
 /// Whether this transaction holds a lock on the relation that a change of it takes.

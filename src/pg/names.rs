@@ -23,22 +23,31 @@ pub fn schema_id(name: &CStr) -> pg_sys::Oid {
     unsafe { pg_sys::get_namespace_oid(name.as_ptr(), true) }
 }
 
-/// The id of our own schema, or the invalid one.
+/// The id of our own schema, or the invalid one. A schema of that name that is no member of our extension is somebody
+/// else's, and nothing in it is ours.
 pub fn own_schema() -> pg_sys::Oid {
     thread_local!(static OWN: Known<(), pg_sys::Oid> = const { Known::new() });
-    OWN.with(|own| known_if_there(own, || schema_id(c"electric")))
+    let extension = own_extension();
+    if extension == pg_sys::Oid::INVALID {
+        return extension;
+    }
+    let found = OWN.with(|own| {
+        own.get((), || {
+            let schema = schema_id(c"electric");
+            let is_own = is_member(pg_sys::NamespaceRelationId, schema, extension);
+            // That it becomes a member is not heard: then it is looked for each time.
+            is_own.then_some(schema).ok_or(())
+        })
+    });
+    found.unwrap_or(pg_sys::Oid::INVALID)
 }
 
-/// The id that is known, or is found; where there is none, it is looked for each time.
-fn known_if_there(
-    known: &Known<(), pg_sys::Oid>,
-    look_up: impl FnOnce() -> pg_sys::Oid,
-) -> pg_sys::Oid {
-    let found = known.get((), || match look_up() {
-        pg_sys::Oid::INVALID => Err(pg_sys::Oid::INVALID),
-        found => Ok(found),
-    });
-    found.unwrap_or_else(|none| none)
+/// Whether the object is a member of the extension.
+pub fn is_member(class: pg_sys::Oid, object: pg_sys::Oid, extension: pg_sys::Oid) -> bool {
+    // SAFETY: looks up the catalog.
+    extension != pg_sys::Oid::INVALID
+        && object != pg_sys::Oid::INVALID
+        && unsafe { pg_sys::getExtensionOfObject(class, object) } == extension
 }
 
 /// The id of the schema of that name, or the invalid one.
@@ -105,10 +114,11 @@ pub fn extension_id(name: &CStr) -> pg_sys::Oid {
     unsafe { pg_sys::get_extension_oid(name.as_ptr(), true) }
 }
 
-/// The id of our own extension, or the invalid one. Its schema comes and goes with it, which is heard.
+/// The id of our own extension, or the invalid one where it is not created. Its schema comes and goes with it, which is
+/// heard.
 pub fn own_extension() -> pg_sys::Oid {
     thread_local!(static OWN: Known<(), pg_sys::Oid> = const { Known::new() });
-    OWN.with(|own| known_if_there(own, || extension_id(c"electric")))
+    OWN.with(|own| own.find((), || extension_id(c"electric")))
 }
 
 /// An extension that owns an object.
@@ -162,8 +172,9 @@ fn extension_row(extension: pg_sys::Oid, column: u32) -> pg_sys::Oid {
 
 /// Whether the relation is one of the extension's own.
 pub fn is_own_relation(id: pg_sys::Oid) -> bool {
+    let own = own_schema();
     // SAFETY: looks up a system cache.
-    unsafe { pg_sys::get_rel_namespace(id) == own_schema() }
+    own != pg_sys::Oid::INVALID && unsafe { pg_sys::get_rel_namespace(id) } == own
 }
 
 /// Whether the object is the extension's own.
@@ -171,28 +182,28 @@ pub fn is_own(class: pg_sys::Oid, id: pg_sys::Oid) -> bool {
     if class == pg_sys::RelationRelationId {
         return is_own_relation(id);
     }
-    let extension = own_extension();
-    // SAFETY: looks up the catalog.
-    extension != pg_sys::Oid::INVALID
-        && unsafe { pg_sys::getExtensionOfObject(class, id) } == extension
+    is_member(class, id, own_extension())
 }
 
 /// Whether the schema is the extension's own.
 pub fn is_own_schema(name: &str) -> bool {
-    name == "electric" && own_extension() != pg_sys::Oid::INVALID
+    name == "electric" && own_schema() != pg_sys::Oid::INVALID
 }
 
 /// Whether what a command makes without naming a schema goes into the extension's own.
 pub fn is_own_first_on_path() -> bool {
     let own = own_schema();
-    own != pg_sys::Oid::INVALID && search_path().first() == Some(&own) && is_own_schema("electric")
+    own != pg_sys::Oid::INVALID && search_path().first() == Some(&own)
 }
 
 /// Whether a name with that schema, or without one, can be of something in the extension's own schema.
 pub fn may_be_own(schema: Option<&str>) -> bool {
     match schema {
-        Some(schema) => schema == "electric",
-        None => search_path().contains(&own_schema()),
+        Some(schema) => is_own_schema(schema),
+        None => {
+            let own = own_schema();
+            own != pg_sys::Oid::INVALID && search_path().contains(&own)
+        }
     }
 }
 

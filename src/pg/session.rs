@@ -171,15 +171,18 @@ pub struct Elevated {
 }
 
 /// Become the owner of the extension until the guard is dropped. The caller's identity must have been checked before.
-pub fn elevate() -> Elevated {
-    let extension = super::names::own_extension();
-    Elevated {
-        _settings: Settings::with(&CANONICAL[..1]),
-        _user: Become::role(
-            super::names::extension_owner(extension),
-            pg_sys::SECURITY_LOCAL_USERID_CHANGE,
-        ),
+/// An error where there is no extension, and so no role to become.
+pub fn elevate() -> Result<Elevated, crate::error::Error> {
+    let owner = super::names::extension_owner(super::names::own_extension());
+    if owner == pg_sys::Oid::INVALID {
+        return Err(crate::error::Error::internal(
+            "extension \"electric\" has no owner",
+        ));
     }
+    Ok(Elevated {
+        _settings: Settings::with(&CANONICAL[..1]),
+        _user: Become::role(owner, pg_sys::SECURITY_LOCAL_USERID_CHANGE),
+    })
 }
 
 /// Become the owner of a table until the guard is dropped, as the server does for what belongs to a table: whoever

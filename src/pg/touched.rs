@@ -11,6 +11,7 @@ use std::rc::Rc;
 use pgrx::pg_sys;
 
 use super::tree::Statement;
+use crate::error::Error;
 
 /// What a command invalidated.
 #[derive(Default)]
@@ -317,12 +318,14 @@ pub fn subtransaction_aborted(id: pg_sys::SubTransactionId) {
     state().frames.retain(|frame| frame.subtransaction < id);
 }
 
-/// The relation that lists the electrified tables, which `find` finds by its name, and how often the list has changed as
-/// far as this backend knows. The relation is not looked for again as long as it stays; where there is none, always.
-pub fn list(find: impl FnOnce() -> pg_sys::Oid) -> (pg_sys::Oid, u64) {
+/// The relation that lists the electrified tables, which `find` finds, and how often the list has changed as far as this
+/// backend knows. The relation is not looked for again as long as it stays; where there is none, always.
+pub fn list(
+    find: impl FnOnce() -> Result<pg_sys::Oid, Error>,
+) -> Result<(pg_sys::Oid, u64), Error> {
     let heard = state().heard;
     if state().found_at != heard {
-        let list = find();
+        let list = find()?;
         let state = state();
         if state.list != list {
             state.list = list;
@@ -333,7 +336,7 @@ pub fn list(find: impl FnOnce() -> pg_sys::Oid) -> (pg_sys::Oid, u64) {
         }
     }
     let state = state();
-    (state.list, state.generation)
+    Ok((state.list, state.generation))
 }
 
 /// How often something was heard that relations of ours could have come, gone or changed with: the list, and those that

@@ -8,7 +8,7 @@ use crate::store;
 
 /// Refuses to move the extensions that `moves`, given an extension's name and schema, says will move.
 pub fn stay(moves: impl Fn(&str, &str) -> bool) -> Result<(), Error> {
-    for id in store::shapes::ids() {
+    for id in store::shapes::ids()? {
         let Some(table) = store::shapes::shape(id)? else {
             continue;
         };

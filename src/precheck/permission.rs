@@ -55,9 +55,11 @@ pub fn is_given(statement: &Statement) -> bool {
             .filter(|id| *id != pg_sys::Oid::INVALID)
             .all(|id| owns(pg_sys::PublicationRelationId, id)),
         Statement::DropOwned(roles) => roles.iter().all(|role| session::has_privileges_of(*role)),
-        Statement::AddLabel(_)
-        | Statement::DropExtensions(_)
-        | Statement::Reindex { .. }
-        | Statement::Other => true,
+        Statement::DropExtensions(names) => names
+            .iter()
+            .map(|name| names::extension_of_name(name))
+            .filter(|id| *id != pg_sys::Oid::INVALID)
+            .all(|id| owns(pg_sys::ExtensionRelationId, id)),
+        Statement::AddLabel(_) | Statement::Reindex { .. } | Statement::Other => true,
     }
 }

@@ -3,20 +3,23 @@
 use electric_schema::framework::{self, Framework};
 use pgrx::pg_sys;
 
-use crate::pg::{heap, names};
+use crate::error::Error;
+use crate::pg::heap;
 
-/// The table; the invalid id where there is none.
-pub fn table() -> pg_sys::Oid {
-    let schema = names::own_schema();
-    if schema == pg_sys::Oid::INVALID {
-        return schema;
+/// The table; `None` where the extension is not created.
+pub fn table() -> Result<Option<pg_sys::Oid>, Error> {
+    match super::installed()? {
+        None => Ok(None),
+        Some(_) => Ok(Some(super::find(c"frameworks", c"frameworks_pkey")?.table)),
     }
-    names::relation_id(c"frameworks", schema)
 }
 
 /// All of them, in the order in which they are tried.
-pub fn all() -> Vec<Framework> {
-    let mut found = heap::scan(table(), pg_sys::Oid::INVALID, &[], |row| Framework {
+pub fn all() -> Result<Vec<Framework>, Error> {
+    let Some(table) = table()? else {
+        return Ok(Vec::new());
+    };
+    let mut found = heap::scan(table, pg_sys::Oid::INVALID, &[], |row| Framework {
         name: row.get(1).unwrap_or_default(),
         table_name: row.get(2).unwrap_or_default(),
         columns: row.get(3).unwrap_or_default(),
@@ -26,5 +29,5 @@ pub fn all() -> Vec<Framework> {
         built_in: row.bool(7),
     });
     framework::sort(&mut found);
-    found
+    Ok(found)
 }

@@ -1,1 +1,4 @@
 //! What is the extension's own is so by membership, never by name.
+
+mod fake;
+mod lock;
