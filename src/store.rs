@@ -508,6 +508,13 @@ pub mod migrations {
         Ok(heap::scan(table, index, &[Key::int8(1, id)], of_row).pop())
     }
 
+    /// The one with that id, if the calling statement sees it.
+    pub fn seen_with_id(id: i64) -> Result<Option<Migration>, Error> {
+        let Indexed { table, index } = indexed()?;
+        let key = [Key::int8(1, id)];
+        Ok(heap::last_of(table, index, &key, Seen::ByStatement, of_row))
+    }
+
     /// The one with that version.
     pub fn with_version(version: &str) -> Result<Option<Migration>, Error> {
         let Indexed { table, index } = find(c"migrations", c"migrations_version_key")?;

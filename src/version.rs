@@ -6,6 +6,7 @@ use pgrx::pg_sys;
 
 use crate::error::{Error, SqlState};
 use crate::frameworks;
+use crate::pg::entry::Call;
 use crate::pg::{locks, session, xact};
 use crate::store::Migration;
 use crate::store::migrations::{self as rows};
@@ -191,6 +192,21 @@ fn last_id(newest: i64) -> Result<i64, Error> {
     Ok(last.map_or(0, |last| last.id))
 }
 
+/// The version that an argument is; one that no migration can have is not copied.
+pub fn given(call: &Call, n: usize) -> Result<Option<String>, Error> {
+    match call.length(n)? {
+        Some(length) if length > MAX_LENGTH => Err(too_long()),
+        _ => call.text(n),
+    }
+}
+
+fn too_long() -> Error {
+    Error::new(
+        SqlState::InvalidParameterValue,
+        format!("a migration's version must not be longer than {MAX_LENGTH} bytes"),
+    )
+}
+
 /// Names this transaction's migration: the one it has, or the one to come.
 pub fn set(version: &str) -> Result<(), Error> {
     session::prevent_in_recovery(c"electric.set_migration_version()");
@@ -201,10 +217,7 @@ pub fn set(version: &str) -> Result<(), Error> {
         ));
     }
     if version.len() > MAX_LENGTH {
-        return Err(Error::new(
-            SqlState::InvalidParameterValue,
-            format!("a migration's version must not be longer than {MAX_LENGTH} bytes"),
-        ));
+        return Err(too_long());
     }
     if let Some(migration) = open()? {
         refuse_taken(version, Some(migration.id))?;

@@ -2,18 +2,46 @@
 
 use electric_ddlx::{Found, FoundKind};
 use electric_schema::policy::Policy;
-use serde_json::{Value, json};
 
 use crate::capture::tables;
 use crate::error::{self, Error, SqlState};
-use crate::pg::entry::{Call, Datum};
+use crate::pg::entry::{Call, Datum, void};
 use crate::pg::script::{self, Kind};
-use crate::pg::{jsonb, names, relation, session, subtransaction};
+use crate::pg::value::Value;
+use crate::pg::{names, relation, session, subtransaction};
 use crate::store;
 
-/// `electric.check_report(sql text)`: a JSON array with an object for each statement; [`check`] in SQL makes it a table.
-pub fn check_report(call: &Call) -> Result<Datum, Error> {
-    let sql: String = call.arg(0).ok_or_else(|| {
+/// What would happen to a statement of a script.
+pub struct Line {
+    /// The statement alone.
+    pub statement: String,
+    /// `captured`, `allowed`, `refused` or `error`.
+    pub verdict: &'static str,
+    /// Why.
+    pub reason: Option<String>,
+    /// The way out.
+    pub hint: Option<String>,
+}
+
+/// `electric.check(sql text)`: what would happen to each statement of a script.
+pub fn check(call: &Call) -> Result<Datum, Error> {
+    let report = lines(call)?;
+    let rows = call.rows(true)?;
+    for (line, number) in report.iter().zip(1..) {
+        rows.add(&[
+            Value::Int4(number),
+            Value::Text(&line.statement),
+            Value::Text(line.verdict),
+            Value::text_or_null(line.reason.as_deref()),
+            Value::text_or_null(line.hint.as_deref()),
+        ])?;
+    }
+    Ok(void())
+}
+
+/// What would happen to each statement of the script.
+pub fn lines(call: &Call) -> Result<Vec<Line>, Error> {
+    let sql = call.text(0)?.ok_or_else(|| {
         Error::new(
             SqlState::NullValueNotAllowed,
             "the script to check must not be null",
@@ -22,16 +50,15 @@ pub fn check_report(call: &Call) -> Result<Datum, Error> {
     // What is tried there has no transaction number, and fails with an internal error of the server.
     session::prevent_in_recovery(c"electric.check()");
     let tried = subtransaction::run_and_undo(std::panic::AssertUnwindSafe(|| try_script(&sql)));
-    let report = match tried {
+    Ok(match tried {
         Ok(report) => report,
         Err(error) if error.is_about_session() => error.rethrow(),
         // The script as a whole does not parse.
-        Err(error) => vec![row(1, &sql, "error", Some(error.message()), error.hint())],
-    };
-    Ok(jsonb::from_text(&Value::Array(report).to_string()))
+        Err(error) => vec![line(&sql, "error", Some(error.message()), error.hint())],
+    })
 }
 
-fn try_script(sql: &str) -> Vec<Value> {
+fn try_script(sql: &str) -> Vec<Line> {
     let mut report = Vec::new();
     let parts = electric_ddlx::find(sql);
     if parts.is_empty() {
@@ -43,12 +70,11 @@ fn try_script(sql: &str) -> Vec<Value> {
             FoundKind::Other => try_sql(text, &mut report),
             FoundKind::Ddlx(_) => {
                 let (verdict, reason, hint) = tried(false, || run_ddlx(text));
-                report.push(row(report.len() + 1, text, verdict, reason, hint));
+                report.push(line(text, verdict, reason, hint));
             }
             FoundKind::Invalid(error) => {
                 let hint = error.hint.map(str::to_owned);
-                let number = report.len() + 1;
-                report.push(row(number, text, "error", Some(error.message), hint));
+                report.push(line(text, "error", Some(error.message), hint));
             }
         }
     }
@@ -58,15 +84,13 @@ fn try_script(sql: &str) -> Vec<Value> {
 /// Runs DDLX as a user would, by the function.
 fn run_ddlx(text: &str) {
     let literal = text.replace('\\', "\\\\").replace('\'', "''");
-    script::run(&format!("SELECT electric.run_ddlx(E'{literal}')"));
+    script::run(&format!("SELECT electric.ddlx(E'{literal}')"));
 }
 
-fn try_sql(sql: &str, report: &mut Vec<Value>) {
+fn try_sql(sql: &str, report: &mut Vec<Line>) {
     for statement in &script::statements(sql) {
-        let number = report.len() + 1;
-        let answer = |verdict, reason: Option<String>, hint| {
-            row(number, &statement.text, verdict, reason, hint)
-        };
+        let answer =
+            |verdict, reason: Option<String>, hint| line(&statement.text, verdict, reason, hint);
         report.push(match statement.kind {
             Kind::TransactionControl => answer(
                 "allowed",
@@ -158,19 +182,50 @@ fn tried(may_be_outside: bool, run: impl FnOnce()) -> Answer {
     }
 }
 
-fn row(
-    seq: usize,
+fn line(
     statement: &str,
-    verdict: &str,
+    verdict: &'static str,
     reason: Option<String>,
     hint: Option<String>,
-) -> Value {
-    json!({"seq": seq, "statement": statement, "verdict": verdict, "reason": reason, "hint": hint})
+) -> Line {
+    Line {
+        statement: statement.to_owned(),
+        verdict,
+        reason,
+        hint,
+    }
 }
 
-/// `electric.drift_report()`: a JSON array of electrified tables whose catalog is not what is recorded; `electric.drift`
-/// in SQL makes it a table.
-pub fn drift_report(_call: &Call) -> Result<Datum, Error> {
+/// An electrified table whose catalog is not what is recorded; shapes as JSON texts.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+pub struct Difference {
+    /// Its name.
+    pub relation: String,
+    /// What is wrong.
+    pub problem: String,
+    /// What is recorded.
+    pub recorded: String,
+    /// What the catalog has, where there is anything.
+    pub actual: Option<String>,
+}
+
+/// `electric.drift()`: the electrified tables whose catalog is not what is recorded.
+pub fn drift(call: &Call) -> Result<Datum, Error> {
+    let report = differences()?;
+    let rows = call.rows(true)?;
+    for found in &report {
+        rows.add(&[
+            Value::Text(&found.relation),
+            Value::Text(&found.problem),
+            Value::Jsonb(&found.recorded),
+            found.actual.as_deref().map_or(Value::Null, Value::Jsonb),
+        ])?;
+    }
+    Ok(void())
+}
+
+/// The electrified tables whose catalog is not what is recorded, by name.
+pub fn differences() -> Result<Vec<Difference>, Error> {
     let mut report = Vec::new();
     for id in store::shapes::ids()? {
         let Some(recorded) = store::shapes::shape(id)? else {
@@ -180,12 +235,14 @@ pub fn drift_report(_call: &Call) -> Result<Datum, Error> {
             continue;
         };
         let actual = crate::catalog::table(id).map(|actual| actual.table);
-        report.push(json!({
-            "relation": recorded.qualified_name(),
-            "problem": problem,
-            "recorded": *recorded,
-            "actual": actual,
-        }));
+        let actual = actual.map(|table| serde_json::to_string(&table));
+        report.push(Difference {
+            relation: recorded.qualified_name(),
+            problem,
+            recorded: serde_json::to_string(&*recorded)?,
+            actual: actual.transpose()?,
+        });
     }
-    Ok(jsonb::from_text(&Value::Array(report).to_string()))
+    report.sort();
+    Ok(report)
 }

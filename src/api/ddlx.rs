@@ -13,15 +13,26 @@ use super::enable;
 use crate::capture::record;
 use crate::error::{Error, SqlState};
 use crate::permissions::{self, Condition, Wanted};
-use crate::pg::entry::{Call, Datum, notice};
-use crate::pg::{heap, names, session};
+use crate::pg::entry::{Call, Datum, notice, void};
+use crate::pg::value::Value;
+use crate::pg::{names, session};
 
-/// `electric.run_ddlx(statements text)`: the completion tags as text[]; `electric.ddlx` in SQL makes rows of them.
+/// `electric.ddlx(statements text)`: the completion tags.
 ///
 /// Nothing is run if one of the statements cannot be parsed. Errors: 42601 with the text as internal query and the
 /// place in it, and those of what the statements do.
-pub fn run(call: &Call) -> Result<Datum, Error> {
-    let text: String = call.arg(0).ok_or_else(|| {
+pub fn ddlx(call: &Call) -> Result<Datum, Error> {
+    let tags = tags(call)?;
+    let rows = call.rows(false)?;
+    for tag in tags {
+        rows.add(&[Value::Text(tag)])?;
+    }
+    Ok(void())
+}
+
+/// Runs the statements, and gives their completion tags.
+pub fn tags(call: &Call) -> Result<Vec<&'static str>, Error> {
+    let text = call.text(0)?.ok_or_else(|| {
         Error::new(
             SqlState::NullValueNotAllowed,
             "the DDLX statements must not be null",
@@ -35,9 +46,9 @@ pub fn run(call: &Call) -> Result<Datum, Error> {
         }
         let own = &text[statement.range.clone()];
         record::issued(own, || one(&text, statement))?;
-        tags.push(statement.value.tag().to_owned());
+        tags.push(statement.value.tag());
     }
-    Ok(heap::texts(&tags))
+    Ok(tags)
 }
 
 /// The error as the server raises it, with the text as internal query.

@@ -20,10 +20,11 @@ mod checks;
 
 /// `electric.enable(VARIADIC relations regclass[])`: electrifies tables, together.
 pub fn call_enable(call: &Call) -> Result<Datum, Error> {
-    let relations: pgrx::Array<pg_sys::Oid> =
-        call.arg(0).ok_or_else(|| Error::internal("no relations"))?;
+    let relations = call
+        .relations(0)?
+        .ok_or_else(|| Error::internal("no relations"))?;
     let ids = relations
-        .iter()
+        .into_iter()
         .map(|id| {
             id.ok_or_else(|| {
                 Error::new(
@@ -39,14 +40,16 @@ pub fn call_enable(call: &Call) -> Result<Datum, Error> {
 
 /// `electric.disable(relation regclass)`: takes a table out of replication.
 pub fn call_disable(call: &Call) -> Result<Datum, Error> {
-    let id: pg_sys::Oid = call.arg(0).ok_or_else(|| Error::internal("no relation"))?;
+    let id: pg_sys::Oid = call
+        .relation(0)?
+        .ok_or_else(|| Error::internal("no relation"))?;
     disable_together(&[id])?;
     Ok(void())
 }
 
 /// `CALL electric.electrify(name text)`: a name without a dot is taken as it is, one with a dot as SQL reads it.
 pub fn electrify(call: &Call) -> Result<Datum, Error> {
-    let name: String = call.arg(0).ok_or_else(no_name)?;
+    let name = call.text(0)?.ok_or_else(no_name)?;
     let name = if name.contains('.') {
         name
     } else {
@@ -58,8 +61,8 @@ pub fn electrify(call: &Call) -> Result<Datum, Error> {
 
 /// `CALL electric.electrify(schema text, name text)`: both names are taken as they are.
 pub fn electrify_in_schema(call: &Call) -> Result<Datum, Error> {
-    let name: String = call.arg(1).ok_or_else(no_name)?;
-    let name = match call.arg::<String>(0) {
+    let name = call.text(1)?.ok_or_else(no_name)?;
+    let name = match call.text(0)? {
         Some(schema) => qualified_quoted(&schema, &name),
         None => electric_schema::names::quote_ident(&name),
     };

@@ -8,6 +8,7 @@ use crate::pg::{hook, xact};
 
 pub mod check;
 pub mod ddlx;
+pub mod earlier;
 pub mod enable;
 pub mod events;
 pub mod introspect;

@@ -13,7 +13,7 @@ use crate::pg::names;
 /// `electric.grant(privileges, relation, role, scope, columns, using_path, condition)`
 pub fn grant(call: &Call) -> Result<Datum, Error> {
     let table = relation(call, 1)?;
-    let scope = call.arg(3);
+    let scope = call.relation(3)?;
     let columns = listed(call, 4, "columns")?;
     let using = listed(call, 5, "using_path")?;
     permissions::grant(
@@ -29,7 +29,7 @@ pub fn grant(call: &Call) -> Result<Datum, Error> {
 /// `electric.revoke(privileges, relation, role, scope, columns)`
 pub fn revoke(call: &Call) -> Result<Datum, Error> {
     let table = relation(call, 1)?;
-    let scope = call.arg(3);
+    let scope = call.relation(3)?;
     let columns = listed(call, 4, "columns")?;
     permissions::revoke(
         &wanted(call, columns)?,
@@ -56,7 +56,7 @@ pub fn unassign(call: &Call) -> Result<Datum, Error> {
 }
 
 fn needed(call: &Call, at: usize, name: &str) -> Result<String, Error> {
-    call.arg(at).ok_or_else(|| missing(name))
+    call.text(at)?.ok_or_else(|| missing(name))
 }
 
 fn missing(name: &str) -> Error {
@@ -68,7 +68,7 @@ fn missing(name: &str) -> Error {
 
 /// An array of names; `None` if it is NULL.
 fn listed(call: &Call, at: usize, name: &str) -> Result<Option<Vec<String>>, Error> {
-    let Some(names) = call.arg::<Vec<Option<String>>>(at) else {
+    let Some(names) = call.texts(at)? else {
         return Ok(None);
     };
     let names: Option<Vec<String>> = names.into_iter().collect();
@@ -88,7 +88,7 @@ fn listed(call: &Call, at: usize, name: &str) -> Result<Option<Vec<String>>, Err
 }
 
 fn relation(call: &Call, at: usize) -> Result<pg_sys::Oid, Error> {
-    call.arg(at).ok_or_else(|| missing("relation"))
+    call.relation(at)?.ok_or_else(|| missing("relation"))
 }
 
 /// `SELECT`, or several, as DDLX has them between GRANT and ON; the columns are for each.
@@ -161,7 +161,7 @@ fn named(text: String, scope: Option<pg_sys::Oid>) -> Result<(String, Option<pg_
 
 /// A condition by itself: one expression, as it would stand between parentheses.
 fn condition(call: &Call, at: usize) -> Result<Option<Condition>, Error> {
-    let Some(text) = call.arg::<String>(at) else {
+    let Some(text) = call.text(at)? else {
         return Ok(None);
     };
     let expression =
@@ -179,13 +179,13 @@ fn with_assigned(
 ) -> Result<(), Error> {
     let table = relation(call, 0)?;
     let user_column = needed(call, 1, "user_column")?;
-    let role_column: Option<String> = call.arg(3);
-    let (role, scope) = match (call.arg::<String>(2), &role_column) {
+    let role_column = call.text(3)?;
+    let (role, scope) = match (call.text(2)?, &role_column) {
         (Some(role), None) => {
-            let (name, scope) = named(role, call.arg(4))?;
+            let (name, scope) = named(role, call.relation(4)?)?;
             (Some(name), scope)
         }
-        (None, Some(_)) => (None, call.arg(4)),
+        (None, Some(_)) => (None, call.relation(4)?),
         _ => {
             return Err(Error::new(
                 SqlState::InvalidParameterValue,

@@ -3,8 +3,7 @@
 use serde_json::json;
 
 use crate::error::Error;
-use crate::pg::entry::{Call, Datum};
-use crate::pg::jsonb;
+use crate::pg::entry::{self, Call, Datum};
 use crate::settings::{self, POLICY, REPLICA_IDENTITY};
 use crate::store;
 
@@ -25,5 +24,5 @@ pub fn status(_call: &Call) -> Result<Datum, Error> {
         "proxy": crate::proxy::status(),
         "subscriber": super::subscribe::status()?,
     });
-    Ok(jsonb::from_text(&status.to_string()))
+    Ok(entry::jsonb(&status.to_string()))
 }

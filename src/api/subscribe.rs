@@ -142,7 +142,7 @@ pub fn subscribe(call: &Call) -> Result<Datum, Error> {
 }
 
 fn argument(call: &Call, number: usize) -> Result<String, Error> {
-    call.arg(number).ok_or_else(|| {
+    call.text(number)?.ok_or_else(|| {
         Error::new(
             SqlState::NullValueNotAllowed,
             "the arguments must not be null",

@@ -6,7 +6,7 @@ use crate::version;
 
 /// `electric.set_migration_version(version text)`: names the migration of this transaction.
 pub fn set_migration_version(call: &Call) -> Result<Datum, Error> {
-    let wanted: String = call.arg(0).ok_or_else(|| {
+    let wanted = version::given(call, 0)?.ok_or_else(|| {
         Error::new(
             SqlState::NullValueNotAllowed,
             "a migration's version must not be null",

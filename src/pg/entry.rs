@@ -8,6 +8,7 @@ use std::ffi::CString;
 
 use pgrx::pg_sys;
 
+use super::value::Value;
 use crate::error::Error;
 
 /// What a guarded body hands to its bare frame; plain data, so that Postgres may jump over the frame.
@@ -26,11 +27,11 @@ unsafe extern "C-unwind" {
 ///
 /// # Safety
 /// To be called only from a frame without destructors, as the guard demands.
-pub unsafe fn guarded(body: impl FnOnce() -> Result<pg_sys::Datum, Error>) -> Outcome {
+pub unsafe fn guarded(body: impl FnOnce() -> Result<Datum, Error>) -> Outcome {
     // SAFETY: the caller promises the kind of frame that the guard needs.
     unsafe {
         pg_sys::panic::pgrx_extern_c_guard(move || match body() {
-            Ok(datum) => Outcome {
+            Ok(Datum(datum)) => Outcome {
                 datum,
                 error: std::ptr::null_mut(),
             },
@@ -57,9 +58,10 @@ pub unsafe fn finish(outcome: Outcome) -> pg_sys::Datum {
     outcome.datum
 }
 
-/// Defines the SQL-callable C function `$name` around a Rust function `fn(&Call) -> Result<Datum, Error>`.
+/// Defines the SQL-callable C function `$name` around a Rust function `fn(&Call) -> Result<Datum, Error>`, with the types
+/// that SQL declares it with.
 macro_rules! entry {
-    ($name:ident, $info:ident, $body:path) => {
+    ($name:ident, $info:ident, $body:path, ($($argument:ident),*) -> $result:ident $(, $set:ident)?) => {
         #[doc = concat!("[`", stringify!($body), "`]")]
         ///
         /// # Safety
@@ -71,7 +73,13 @@ macro_rules! entry {
             // SAFETY: this frame holds nothing that has a destructor.
             unsafe {
                 $crate::pg::entry::finish($crate::pg::entry::guarded(|| {
-                    $body(&$crate::pg::entry::Call::new(fcinfo))
+                    const SIGNATURE: $crate::pg::arguments::Signature = $crate::pg::arguments::Signature {
+                        arguments: &[$(pgrx::pg_sys::$argument),*],
+                        result: pgrx::pg_sys::$result,
+                        is_set: stringify!($($set)?).len() > 0,
+                    };
+                    static DECLARED: $crate::pg::arguments::Signature = SIGNATURE;
+                    $body(&$crate::pg::entry::Call::checked(fcinfo, &DECLARED)?)
                 }))
             }
         }
@@ -86,24 +94,46 @@ macro_rules! entry {
     };
 }
 pub(crate) use entry;
-pub use pgrx::pg_sys::Datum;
 
-/// The arguments of one call from SQL.
+/// What a function gives back to SQL. Only what makes a value of a type makes one.
+#[derive(Debug, Clone, Copy)]
+pub struct Datum(pub(super) pg_sys::Datum);
+
+/// One call from SQL.
 pub struct Call {
     fcinfo: pg_sys::FunctionCallInfo,
+    types: &'static [pg_sys::Oid],
 }
 
 impl Call {
     /// # Safety
-    /// `fcinfo` must be the one of the running call.
-    pub unsafe fn new(fcinfo: pg_sys::FunctionCallInfo) -> Self {
-        Self { fcinfo }
+    /// `fcinfo` must be the one of the running call, which has arguments of those types.
+    pub(super) unsafe fn new(
+        fcinfo: pg_sys::FunctionCallInfo,
+        types: &'static [pg_sys::Oid],
+    ) -> Self {
+        Self { fcinfo, types }
     }
 
-    /// Argument number `n`, from 0; `None` for NULL.
-    pub fn arg<T: pgrx::FromDatum>(&self, n: usize) -> Option<T> {
-        // SAFETY: the types of the arguments are those of the SQL declaration of the same name.
-        unsafe { pgrx::fcinfo::pg_getarg::<T>(self.fcinfo, n) }
+    /// What the server hands over.
+    pub(super) fn fcinfo(&self) -> pg_sys::FunctionCallInfo {
+        self.fcinfo
+    }
+
+    /// The types of the arguments.
+    pub(super) fn types(&self) -> &'static [pg_sys::Oid] {
+        self.types
+    }
+
+    /// Whether a trigger or an event trigger calls.
+    pub(super) fn is_by_trigger(&self) -> bool {
+        // SAFETY: the context of a call is a node or null.
+        unsafe {
+            let context = (*self.fcinfo).context;
+            !context.is_null()
+                && (pgrx::is_a(context, pg_sys::NodeTag::T_TriggerData)
+                    || pgrx::is_a(context, pg_sys::NodeTag::T_EventTriggerData))
+        }
     }
 
     /// What an event trigger is called about; `None` if the call is something else.
@@ -113,9 +143,38 @@ impl Call {
     }
 }
 
-/// `void`.
-pub fn void() -> pg_sys::Datum {
-    pg_sys::Datum::from(0)
+/// `void`; also what a function that gives rows returns besides.
+pub fn void() -> Datum {
+    Datum(pg_sys::Datum::from(0))
+}
+
+/// A `text`.
+pub fn text(value: &str) -> Datum {
+    Datum(super::value::text(value))
+}
+
+/// A `text[]`.
+pub fn texts(values: &[String]) -> Datum {
+    Datum(
+        Value::Texts(values)
+            .datum()
+            .unwrap_or(pg_sys::Datum::from(0)),
+    )
+}
+
+/// A `bigint`.
+pub fn number(value: i64) -> Datum {
+    Datum(value.into())
+}
+
+/// A `boolean`.
+pub fn truth(value: bool) -> Datum {
+    Datum(value.into())
+}
+
+/// A `jsonb`, from JSON text.
+pub fn jsonb(json: &str) -> Datum {
+    Datum(super::jsonb::from_text(json))
 }
 
 fn copied(text: &str) -> *mut std::ffi::c_char {
@@ -175,7 +234,7 @@ pub fn notice_with_hint(message: &str, hint: &str) {
 
 impl Call {
     /// The row that a row trigger hands on: the new one for UPDATE, the old one for DELETE; null for statements.
-    pub fn trigger_row(&self) -> pg_sys::Datum {
+    pub fn trigger_row(&self) -> Datum {
         // SAFETY: the context of a trigger call is TriggerData.
         unsafe {
             let context = (*self.fcinfo).context;
@@ -190,7 +249,7 @@ impl Call {
             } else {
                 (*data).tg_trigtuple
             };
-            pg_sys::Datum::from(row)
+            Datum(pg_sys::Datum::from(row))
         }
     }
 

@@ -230,6 +230,18 @@ pub fn seen_in_order<T>(
     found
 }
 
+/// Calls `each` of the rows that match and are seen, in the order of the index, until it says `false`.
+pub fn seen_while(
+    relation: pg_sys::Oid,
+    index: pg_sys::Oid,
+    keys: &[Key],
+    seen: Seen,
+    each: impl FnMut(&Row) -> bool,
+) {
+    let forward = pg_sys::ScanDirection::ForwardScanDirection;
+    ordered(relation, index, keys, forward, seen, each);
+}
+
 /// Calls `each` row in the order of the index, until it says `false`.
 fn ordered(
     relation: pg_sys::Oid,
@@ -547,6 +559,13 @@ impl CachedRow {
             )
         };
         (!null).then_some(datum)
+    }
+
+    /// The ids of an `oidvector` column.
+    pub fn oids(&self, column: u32) -> Vec<pg_sys::Oid> {
+        let datum = self.datum(column);
+        // SAFETY: the column is a vector of ids.
+        datum.map_or_else(Vec::new, |datum| unsafe { super::row::elements(datum) })
     }
 
     /// The oid in that column, or the invalid one.

@@ -150,14 +150,14 @@ unsafe extern "C-unwind" fn process_utility(
 }
 
 /// Takes our options out of a statement that has some; null where the extension is not there to know them.
-fn take_options(statement: *mut pg_sys::PlannedStmt) -> Result<pg_sys::Datum, crate::error::Error> {
+fn take_options(statement: *mut pg_sys::PlannedStmt) -> Result<entry::Datum, crate::error::Error> {
     if crate::api::events::idle() || super::names::own_extension() == pg_sys::Oid::INVALID {
-        return Ok(pg_sys::Datum::from(0));
+        return Ok(entry::void());
     }
     // SAFETY: the statement that runs.
     let (native, said, if_not_exists) = unsafe { options::take(statement) };
     let native = crate::native::begins(native, &said, if_not_exists)?;
-    Ok(pg_sys::Datum::from(native.into_server()))
+    Ok(entry::Datum(pg_sys::Datum::from(native.into_server())))
 }
 
 /// Commands that fire no event trigger but concern replicas: REINDEX makes an invalid index valid, TRUNCATE of a

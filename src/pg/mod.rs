@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 pub mod access;
+pub mod arguments;
 pub mod attributes;
 pub mod collation;
 pub mod compat;
@@ -23,6 +24,7 @@ pub mod publisher;
 pub mod relation;
 pub mod restated;
 mod row;
+pub mod rows;
 pub mod script;
 pub mod session;
 pub mod spi;
@@ -31,6 +33,7 @@ pub mod subtransaction;
 pub mod touched;
 pub mod tree;
 pub mod types;
+pub mod value;
 pub mod version;
 pub mod worker;
 pub mod written;

@@ -125,22 +125,29 @@ impl Row {
         self.elements(column)
     }
 
-    /// The elements of an array of one dimension without NULLs; callers ask for the Rust type of its elements.
+    /// As [`elements`] has it; callers ask for the Rust type of its elements.
     fn elements<T: Copy>(&self, column: u32) -> Vec<T> {
-        let Some(datum) = self.datum(column) else {
+        let datum = self.datum(column);
+        // SAFETY: the column is an array of such elements.
+        datum.map_or_else(Vec::new, |datum| unsafe { elements(datum) })
+    }
+}
+
+/// The elements of an array of one dimension without NULLs.
+///
+/// # Safety
+/// The datum must be an array of elements of that size.
+pub(super) unsafe fn elements<T: Copy>(datum: pg_sys::Datum) -> Vec<T> {
+    // SAFETY: such arrays begin as an `int2vector` does, with their elements in its place of `values`. An empty one
+    // has no dimension.
+    unsafe {
+        let array: *const pg_sys::int2vector =
+            pg_sys::pg_detoast_datum(datum.cast_mut_ptr()).cast();
+        if (*array).ndim != 1 || (*array).dataoffset != 0 {
             return Vec::new();
-        };
-        // SAFETY: such arrays begin as an `int2vector` does, with their elements in its place of `values`. An empty one
-        // has no dimension.
-        unsafe {
-            let array: *const pg_sys::int2vector =
-                pg_sys::pg_detoast_datum(datum.cast_mut_ptr()).cast();
-            if (*array).ndim != 1 || (*array).dataoffset != 0 {
-                return Vec::new();
-            }
-            let count = usize::try_from((*array).dim1).unwrap_or(0);
-            let first: *const T = (&raw const (*array).values).cast();
-            std::slice::from_raw_parts(first, count).to_vec()
         }
+        let count = usize::try_from((*array).dim1).unwrap_or(0);
+        let first: *const T = (&raw const (*array).values).cast();
+        std::slice::from_raw_parts(first, count).to_vec()
     }
 }

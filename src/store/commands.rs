@@ -62,6 +62,16 @@ impl Read<'_> {
         self.0.get(4).unwrap_or_default()
     }
 
+    /// Its migration.
+    pub fn migration(&self) -> i64 {
+        self.0.get(2).unwrap_or(0)
+    }
+
+    /// Canonical Postgres.
+    pub fn postgres(&self) -> Vec<String> {
+        self.0.get(6).unwrap_or_default()
+    }
+
     /// Canonical SQLite.
     pub fn sqlite(&self) -> Vec<String> {
         self.0.get(7).unwrap_or_default()
@@ -135,6 +145,18 @@ pub fn seen_last_of_kind<T>(
         Key::int8_up_to(1, up_to),
     ];
     seen_one(by_command()?, &keys, of)
+}
+
+/// Calls `each` command after the one with that id, in order, until it is an error.
+pub fn seen_after(id: i64, mut each: impl FnMut(&Read) -> Result<(), Error>) -> Result<(), Error> {
+    let Indexed { table, index } = indexed()?;
+    let mut outcome = Ok(());
+    let keys = [Key::int8_from(1, id.saturating_add(1))];
+    heap::seen_while(table, index, &keys, Seen::ByStatement, |row| {
+        outcome = each(&Read(row));
+        outcome.is_ok()
+    });
+    outcome
 }
 
 /// All commands of that kind up to the one with that id, by table or type.

@@ -1,4 +1,5 @@
 //! What is the extension's own is so by membership, never by name.
 
+mod arguments;
 mod fake;
 mod lock;
