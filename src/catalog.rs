@@ -10,6 +10,7 @@ use electric_schema::names;
 use pgrx::pg_sys;
 
 use crate::pg::attributes::{self, Attribute};
+use crate::pg::calls::Calls;
 use crate::pg::compat::catalog as c;
 use crate::pg::heap::{self, Key, Row};
 use crate::pg::relation::{self, Class};
@@ -22,7 +23,7 @@ mod uses;
 
 use constraints::ConstraintRow;
 use definition::custom_types;
-pub use definition::{type_definition, type_identity};
+pub use definition::{type_definition, type_definition_in_full, type_identity};
 use uses::{Needs, Uses};
 
 /// A table as the catalog has it.
@@ -114,6 +115,8 @@ struct Reader {
     names: BTreeMap<i16, String>,
     /// Type and collation of the columns for which both are the server's own.
     plain: BTreeMap<i16, (pg_sys::Oid, pg_sys::Oid)>,
+    /// The sequences of identity columns.
+    identities: Vec<pg_sys::Oid>,
     needs: Needs,
 }
 
@@ -122,6 +125,7 @@ struct DefaultRow {
     id: pg_sys::Oid,
     text: String,
     constant: Option<String>,
+    calls: Calls,
 }
 
 impl Reader {
@@ -137,6 +141,7 @@ impl Reader {
             own: vec![id],
             names: BTreeMap::new(),
             plain: BTreeMap::new(),
+            identities: Vec::new(),
             needs: Needs::default(),
         })
     }
@@ -167,6 +172,10 @@ impl Reader {
             true => relation::owned_sequences(self.id),
             false => BTreeMap::new(),
         };
+        self.identities = sequences
+            .values()
+            .filter_map(|(id, is_identity)| is_identity.then_some(*id))
+            .collect();
         let mut columns = Vec::new();
         let mut defaults = self.defaults(&attributes);
         for attribute in &attributes {
@@ -342,6 +351,7 @@ impl Reader {
                 // A default names no column; to print it for the relation would cost a look at all of them.
                 text: deparse::expression(tree, pg_sys::Oid::INVALID)?,
                 constant: expression::constant_of(tree).map(|value| types::output(value, type_id)),
+                calls: Calls::of(&row.get::<String>(c::default::TREE)?),
             };
             Some((number, found))
         };
@@ -358,7 +368,11 @@ impl Reader {
         column: &mut Column,
         owned: Option<(pg_sys::Oid, bool)>,
     ) {
-        let uses = Uses::of(c::DEFAULTS, row.id, &self.own);
+        let mut uses = Uses::of(c::DEFAULTS, row.id, &self.own).giving(&row.calls);
+        // The sequence of an identity column comes with that column.
+        uses.is_local |= uses
+            .sequence
+            .is_some_and(|id| self.identities.contains(&id));
         column.default = Some(row.text);
         column.default_value = row.constant;
         column.default_is_local = uses.is_local;

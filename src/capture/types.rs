@@ -125,7 +125,11 @@ fn is_as_recorded(id: pg_sys::Oid) -> Result<bool, Error> {
         && if same_place && recorded.kind != TypeKind::Enum {
             identity == catalog::type_identity(id)
         } else {
-            actual.definition == recorded.definition && actual.not_valid == recorded.not_valid
+            let says_as_recorded = |of: &TypeDefinition| {
+                of.definition == recorded.definition && of.not_valid == recorded.not_valid
+            };
+            says_as_recorded(&actual)
+                || catalog::type_definition_in_full(id).is_some_and(|all| says_as_recorded(&all))
         })
 }
 

@@ -6,11 +6,13 @@ use electric_schema::model::{Action, Constraint, ForeignKey, References};
 use pgrx::pg_sys;
 
 use super::Reader;
+use super::indexes;
 use super::uses::Uses;
+use crate::pg::calls::Calls;
 use crate::pg::compat::catalog as c;
 use crate::pg::heap::{self, Key};
 use crate::pg::relation;
-use crate::pg::{deparse, expression, names as server, types};
+use crate::pg::{deparse, names as server, types};
 
 /// A row of `pg_constraint`.
 pub(super) struct ConstraintRow {
@@ -19,7 +21,8 @@ pub(super) struct ConstraintRow {
     pub(super) kind: u8,
     pub(super) deferrable: bool,
     pub(super) validated: bool,
-    pub(super) acts: bool,
+    /// What a CHECK calls.
+    calls: Option<Calls>,
     pub(super) index: pg_sys::Oid,
     pub(super) referenced: pg_sys::Oid,
     pub(super) on_update: u8,
@@ -46,7 +49,7 @@ impl Reader {
                     kind: row.char(KIND),
                     deferrable: row.bool(DEFERRABLE),
                     validated: row.bool(VALIDATED),
-                    acts: row.datum(TREE).is_some_and(expression::acts),
+                    calls: row.get::<String>(TREE).as_deref().map(Calls::of),
                     index: row.oid(INDEX),
                     referenced: row.oid(REFERENCED),
                     on_update: row.char(ON_UPDATE),
@@ -78,7 +81,12 @@ impl Reader {
                 uses = uses.and(index);
             }
         }
-        uses.is_local |= row.acts;
+        if row.kind == b'x' {
+            uses = uses.computing(&indexes::calls(row.index));
+        }
+        if let Some(calls) = &row.calls {
+            uses = uses.computing(calls);
+        }
         let columns = self.column_names(&row.columns);
         Some(Constraint {
             name: row.name.clone(),

@@ -5,11 +5,21 @@ use electric_schema::names;
 use pgrx::pg_sys;
 
 use super::uses::{Needs, Uses};
+use crate::pg::calls::Calls;
 use crate::pg::compat::catalog as c;
-use crate::pg::{deparse, names as server, session, types};
+use crate::pg::{deparse, names as server, session, trust, types};
 
 /// What a replica must know of an enum, a domain or a user's range; `None` if it is gone.
 pub fn type_definition(id: pg_sys::Oid) -> Option<TypeDefinition> {
+    read(id, false)
+}
+
+/// The same with all that a domain says, as it was recorded before as much was left out.
+pub fn type_definition_in_full(id: pg_sys::Oid) -> Option<TypeDefinition> {
+    read(id, true)
+}
+
+fn read(id: pg_sys::Oid, in_full: bool) -> Option<TypeDefinition> {
     session::printing(|| {
         let (schema, name, kind) = types::identity(id)?;
         let mut found = TypeDefinition {
@@ -30,7 +40,7 @@ pub fn type_definition(id: pg_sys::Oid) -> Option<TypeDefinition> {
         let mut needs = Needs::default();
         match kind {
             b'e' => found.labels = types::labels(id),
-            b'd' => domain(id, &mut found, &mut needs)?,
+            b'd' => domain(id, &mut found, &mut needs, in_full)?,
             _ => range(id, &mut found, &mut needs)?,
         }
         found.extensions = needs.extensions();
@@ -61,8 +71,14 @@ pub fn type_identity(id: pg_sys::Oid) -> String {
     )
 }
 
-/// `CREATE DOMAIN …`. Checks and defaults that use what only this server has are left out.
-fn domain(id: pg_sys::Oid, found: &mut TypeDefinition, needs: &mut Needs) -> Option<()> {
+/// `CREATE DOMAIN …`. Checks and defaults that use what only this server has, or might act, are left out unless all is
+/// wanted.
+fn domain(
+    id: pg_sys::Oid,
+    found: &mut TypeDefinition,
+    needs: &mut Needs,
+    in_full: bool,
+) -> Option<()> {
     let facts = types::domain_facts(id)?;
     let base = types::column_type(facts.base, facts.modifier, facts.dims)?;
     let domain = names::qualified_quoted(&found.schema, &found.name);
@@ -72,7 +88,7 @@ fn domain(id: pg_sys::Oid, found: &mut TypeDefinition, needs: &mut Needs) -> Opt
         needs.collation(facts.collation_id, facts.base);
     }
     if let Some(extension) =
-        server::extension_of(pg_sys::TypeRelationId, types::element_or_self(facts.base))
+        trust::brought_by(pg_sys::TypeRelationId, types::element_or_self(facts.base))
     {
         needs.extension(extension);
     }
@@ -82,7 +98,9 @@ fn domain(id: pg_sys::Oid, found: &mut TypeDefinition, needs: &mut Needs) -> Opt
     own.extend([id, types::made_of(facts.base)]);
     if let Some(default) = &facts.default {
         // A domain's default hangs on the type itself, together with its base type.
-        if !needs.add(Uses::of(pg_sys::TypeRelationId, id, &own)) {
+        let calls = Calls::of(facts.default_tree.as_deref().unwrap_or_default());
+        let is_local = needs.add(Uses::of(pg_sys::TypeRelationId, id, &own).giving(&calls));
+        if in_full || !is_local {
             text.push_str(&format!(" DEFAULT {default}"));
         }
     }
@@ -90,7 +108,8 @@ fn domain(id: pg_sys::Oid, found: &mut TypeDefinition, needs: &mut Needs) -> Opt
         text.push_str(" NOT NULL");
     }
     for check in types::domain_constraints(id) {
-        if check.acts || needs.add(Uses::of(c::CONSTRAINTS, check.id, &own)) {
+        let is_local = needs.add(Uses::of(c::CONSTRAINTS, check.id, &own).computing(&check.calls));
+        if is_local && !in_full {
             continue;
         }
         let definition = deparse::constraint(check.id)?;
@@ -155,7 +174,7 @@ pub fn custom_types(id: pg_sys::Oid, found: &mut Vec<pg_sys::Oid>) {
         _ => return,
     }
     // What an extension brings comes with the extension.
-    if !found.contains(&id) && server::extension_of(pg_sys::TypeRelationId, id).is_none() {
+    if !found.contains(&id) && trust::brought_by(pg_sys::TypeRelationId, id).is_none() {
         found.push(id);
     }
 }

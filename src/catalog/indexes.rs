@@ -6,7 +6,8 @@ use pgrx::pg_sys;
 
 use super::Reader;
 use super::uses::Uses;
-use crate::pg::heap::{self, Key};
+use crate::pg::calls::Calls;
+use crate::pg::heap::{self, Key, Row};
 use crate::pg::relation::{self, IndexClass};
 use crate::pg::{deparse, types};
 
@@ -24,6 +25,8 @@ struct IndexRow {
     collations: Vec<pg_sys::Oid>,
     classes: Vec<pg_sys::Oid>,
     predicate: Option<String>,
+    /// What its expressions and its predicate call.
+    calls: Calls,
 }
 
 impl Reader {
@@ -55,6 +58,7 @@ impl Reader {
                     predicate: row
                         .datum(Anum_pg_index_indpred)
                         .and_then(|tree| deparse::expression(tree, self.id)),
+                    calls: calls_of(row),
                 })
             },
         );
@@ -89,7 +93,7 @@ impl Reader {
             )
         } else {
             let uses = Uses::of(pg_sys::RelationRelationId, row.id, &self.own);
-            (printed(row.id, &class)?, uses)
+            (printed(row.id, &class)?, uses.computing(&row.calls))
         };
         debug_assert_eq!(Some(&definition), printed(row.id, &class).as_ref());
         Some(Index {
@@ -149,6 +153,26 @@ impl Reader {
         }
         text
     }
+}
+
+/// What the expressions and the predicate of an index call.
+pub(super) fn calls(index: pg_sys::Oid) -> Calls {
+    let key = Key::oid(pg_sys::Anum_pg_index_indexrelid, index);
+    let by_id = pg_sys::Oid::from(pg_sys::IndexRelidIndexId);
+    heap::scan(pg_sys::IndexRelationId, by_id, &[key], calls_of)
+        .pop()
+        .unwrap_or_default()
+}
+
+fn calls_of(row: &Row) -> Calls {
+    [
+        pg_sys::Anum_pg_index_indexprs,
+        pg_sys::Anum_pg_index_indpred,
+    ]
+    .into_iter()
+    .filter_map(|column| row.get::<String>(column))
+    .map(|tree| Calls::of(&tree))
+    .fold(Calls::default(), Calls::and)
 }
 
 /// The definition as the server prints it. That of a partitioned table's index it prints with ONLY, which would leave

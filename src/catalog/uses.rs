@@ -2,13 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use electric_schema::harmless;
 use electric_schema::model::{Collation, Extension};
 use pgrx::pg_sys;
 
+use crate::pg::calls::Calls;
 use crate::pg::compat::catalog as c;
 use crate::pg::names as server;
 use crate::pg::relation::{self, Dependency};
-use crate::pg::{collation, types};
+use crate::pg::{collation, trust, types};
 
 /// What an expression, constraint or index uses beyond its own table.
 #[derive(Default)]
@@ -42,7 +44,7 @@ impl Needs {
     }
 
     fn add_collation(&mut self, id: pg_sys::Oid) {
-        match server::extension_of(pg_sys::CollationRelationId, id) {
+        match trust::brought_by(pg_sys::CollationRelationId, id) {
             Some(extension) => self.extension(extension),
             None => {
                 self.collations.insert(id.to_u32());
@@ -97,19 +99,32 @@ impl Uses {
             if own.contains(&object) || of_constraint || with_the_type.contains(&class) {
                 continue;
             }
-            if class == pg_sys::RelationRelationId
-                && relation::class(object).is_some_and(|r| r.kind == b'S')
-            {
+            if class == pg_sys::RelationRelationId && is_shared_sequence(object) {
                 uses.sequence = Some(object);
             } else if class == pg_sys::CollationRelationId {
                 uses.needs.add_collation(object);
-            } else if let Some(extension) = server::extension_of(class, object) {
+            } else if let Some(extension) = extension(class, object) {
                 uses.needs.extension(extension);
-            } else {
+            } else if !(class == c::TEXT_SEARCH_CONFIGURATIONS && types::is_built_in(object)) {
                 uses.is_local = true;
             }
         }
         uses
+    }
+
+    /// With what the expressions of a check or an index call: they must say the same everywhere.
+    pub fn computing(mut self, calls: &Calls) -> Uses {
+        let is_asking = calls.asks || !calls.sequences.is_empty();
+        self.is_local |= is_asking || calls.is_odd || !all_may_be_called(calls, false);
+        self
+    }
+
+    /// With what a default calls: it serves rows that are made where it is.
+    pub fn giving(mut self, calls: &Calls) -> Uses {
+        let is_known = |id: &pg_sys::Oid| Some(*id) == self.sequence;
+        let has_sequences = calls.sequences.iter().all(is_known);
+        self.is_local |= calls.is_odd || !has_sequences || !all_may_be_called(calls, true);
+        self
     }
 
     /// What either uses.
@@ -119,4 +134,42 @@ impl Uses {
         self.needs.collations.extend(other.needs.collations);
         self
     }
+}
+
+/// The extension that brings what an expression, constraint or index depends on.
+fn extension(class: pg_sys::Oid, object: pg_sys::Oid) -> Option<server::Owner> {
+    // What a type and its indexes are made of is there with the type. What is called is chosen by who owns the table.
+    let comes_with_type = [
+        pg_sys::TypeRelationId,
+        pg_sys::OperatorClassRelationId,
+        pg_sys::OperatorFamilyRelationId,
+        pg_sys::AccessMethodRelationId,
+    ];
+    match comes_with_type.contains(&class) {
+        true => trust::brought_by(class, object),
+        false => trust::brought_by_superuser(class, object),
+    }
+}
+
+/// Whether the relation is a sequence that replicas can have too.
+fn is_shared_sequence(id: pg_sys::Oid) -> bool {
+    relation::class(id).is_some_and(|class| class.kind == b'S' && class.persistence != b't')
+}
+
+fn all_may_be_called(calls: &Calls, by_default: bool) -> bool {
+    let may_be_called = |id: &pg_sys::Oid| {
+        let Some(function) = trust::function(*id) else {
+            return false;
+        };
+        let name = &function.name;
+        if function.is_built_in {
+            return harmless::only_computes(name, function.is_immutable)
+                || (by_default && harmless::in_defaults(name));
+        }
+        trust::brought_by_superuser(pg_sys::ProcedureRelationId, *id).is_some_and(|extension| {
+            function.is_immutable
+                || (by_default && harmless::of_extension_in_defaults(&extension.name, name))
+        })
+    };
+    calls.functions.iter().all(may_be_called)
 }

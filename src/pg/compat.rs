@@ -86,8 +86,8 @@ pub fn may_create_in(schema: pg_sys::Oid, role: pg_sys::Oid) -> bool {
     result == pg_sys::AclResult::ACLCHECK_OK
 }
 
-/// Calls back for each part of an expression as the parser left it.
-type RawWalker =
+/// Calls back for each part of an expression.
+type Walker =
     unsafe extern "C-unwind" fn(node: *mut pg_sys::Node, context: *mut std::ffi::c_void) -> bool;
 
 #[allow(
@@ -98,7 +98,7 @@ unsafe extern "C-unwind" {
     #[cfg_attr(not(pre_pg16), link_name = "raw_expression_tree_walker_impl")]
     fn raw_expression_tree_walker(
         node: *mut pg_sys::Node,
-        walker: RawWalker,
+        walker: Walker,
         context: *mut std::ffi::c_void,
     ) -> bool;
 }
@@ -109,13 +109,39 @@ unsafe extern "C-unwind" {
 /// `node` must be part of a parse tree, `context` what the walker takes it for.
 pub unsafe fn walk_raw_expression(
     node: *mut pg_sys::Node,
-    walker: RawWalker,
+    walker: Walker,
     context: *mut std::ffi::c_void,
 ) -> bool {
     // SAFETY: as above; the boundary turns the server's errors into panics, as pgrx's own bindings do.
     unsafe {
         pg_sys::ffi::pg_guard_ffi_boundary(|| raw_expression_tree_walker(node, walker, context))
     }
+}
+
+#[allow(
+    clashing_extern_declarations,
+    reason = "the walker's type is the server's business"
+)]
+unsafe extern "C-unwind" {
+    #[cfg_attr(not(pre_pg16), link_name = "expression_tree_walker_impl")]
+    fn expression_tree_walker(
+        node: *mut pg_sys::Node,
+        walker: Walker,
+        context: *mut std::ffi::c_void,
+    ) -> bool;
+}
+
+/// Lets `walker` see the parts of an analysed expression.
+///
+/// # Safety
+/// `node` must be an analysed expression, `context` what the walker takes it for.
+pub unsafe fn walk_expression(
+    node: *mut pg_sys::Node,
+    walker: Walker,
+    context: *mut std::ffi::c_void,
+) -> bool {
+    // SAFETY: as above; the boundary turns the server's errors into panics, as pgrx's own bindings do.
+    unsafe { pg_sys::ffi::pg_guard_ffi_boundary(|| expression_tree_walker(node, walker, context)) }
 }
 
 unsafe extern "C-unwind" {
@@ -314,6 +340,8 @@ pub mod catalog {
     pub const PARTITIONED: Oid = fixed(3350);
     /// Its column `partrelid`.
     pub const PARTITIONED_RELATION: u32 = 1;
+    /// `pg_ts_config`.
+    pub const TEXT_SEARCH_CONFIGURATIONS: Oid = fixed(3602);
     /// `pg_publication_rel`.
     pub const PUBLICATION_RELATIONS: Oid = fixed(6106);
     /// Its index on `(prrelid, prpubid)`.

@@ -88,30 +88,6 @@ pub fn constant_of(tree: pg_sys::Datum) -> Option<pg_sys::Datum> {
     constant(node)
 }
 
-/// Whether a stored expression (`pg_node_tree`) may do more than compute. On a Postgres replica checks are run by who
-/// applies what comes, a superuser, and their owner on the server need not be one: `query_to_xml` runs any query, and
-/// the like of `table_to_xml`, though not volatile, whatever a view says.
-pub fn acts(tree: pg_sys::Datum) -> bool {
-    /// `table_to_xml` … `database_to_xml_and_xmlschema`, as `pg_proc.dat` fixes them.
-    const TO_XML: std::ops::RangeInclusive<u32> = 2923..=2938;
-    // SAFETY: the datum is a pg_node_tree, which reads like text.
-    let Some(text) = (unsafe { String::from_datum(tree, false) }) else {
-        return true;
-    };
-    let mut calls = text.split(":funcid ").skip(1).map(|rest| {
-        let digits = rest.split(|c: char| !c.is_ascii_digit()).next();
-        digits.and_then(|digits| digits.parse::<u32>().ok())
-    });
-    if calls.any(|id| id.is_none_or(|id| TO_XML.contains(&id))) {
-        return true;
-    }
-    let Ok(text) = CString::new(text) else {
-        return true;
-    };
-    // SAFETY: what the server wrote it reads; the tree is only looked at.
-    unsafe { pg_sys::contain_volatile_functions(pg_sys::stringToNode(text.as_ptr()).cast()) }
-}
-
 /// The constant that a column without a default of its own takes from its domain.
 pub fn constant_of_domain(relation: pg_sys::Oid, column: i16) -> Option<pg_sys::Datum> {
     // SAFETY: the relation is open while its descriptor is read.

@@ -4,6 +4,7 @@
 pub mod access;
 pub mod arguments;
 pub mod attributes;
+pub mod calls;
 pub mod collation;
 pub mod compat;
 pub mod condition;
@@ -32,6 +33,7 @@ pub mod subscription;
 pub mod subtransaction;
 pub mod touched;
 pub mod tree;
+pub mod trust;
 pub mod types;
 pub mod value;
 pub mod version;

@@ -8,8 +8,9 @@ use electric_schema::model::{ColumnType, TypeKind};
 use pgrx::pg_sys;
 
 use super::heap::{CachedRow, cached};
-use super::names::{extension_of, from_server, schema_name};
+use super::names::{from_server, schema_name};
 use super::session;
+use super::trust::brought_by;
 
 /// The facts of a `pg_type` row that shapes need.
 struct TypeRow {
@@ -108,7 +109,7 @@ fn read(id: pg_sys::Oid, modifier: i32, dims: i32) -> Option<ColumnType> {
             "{spelled}{}",
             "[]".repeat(usize::try_from(dims).unwrap_or(0))
         ),
-        extension: extension_of(pg_sys::TypeRelationId, id).map(|owner| owner.name),
+        extension: brought_by(pg_sys::TypeRelationId, id).map(|owner| owner.name),
         schema: schema_name(row.schema)?,
         name: row.name,
         kind,
@@ -269,8 +270,8 @@ pub struct DomainCheck {
     pub id: pg_sys::Oid,
     /// Its name.
     pub name: String,
-    /// Whether it may do more than compute.
-    pub acts: bool,
+    /// What it calls.
+    pub calls: super::calls::Calls,
 }
 
 /// The CHECK constraints of a domain, by name.
@@ -288,9 +289,9 @@ pub fn domain_constraints(id: pg_sys::Oid) -> Vec<DomainCheck> {
             (row.char(c::constraint::KIND) == b'c').then(|| DomainCheck {
                 id: row.oid(c::constraint::OID),
                 name: row.name(c::constraint::NAME),
-                acts: row
-                    .datum(c::constraint::TREE)
-                    .is_some_and(super::expression::acts),
+                calls: super::calls::Calls::of(
+                    &row.get::<String>(c::constraint::TREE).unwrap_or_default(),
+                ),
             })
         },
     )

@@ -398,10 +398,15 @@ fn indexes(recorded: &Table, actual: &Table) -> Vec<Change> {
             .iter()
             .position(|old| is_new_name && comparable(old) == comparable(new));
         match before {
-            Some(position) => renamed.push(Change::RenameIndex {
-                from: gone.remove(position).clone(),
-                to: new.clone(),
-            }),
+            Some(position) => {
+                let from = gone.remove(position).clone();
+                // Replicas have it or not, as they did when it was made.
+                let to = Index {
+                    is_local: from.is_local,
+                    ..new.clone()
+                };
+                renamed.push(Change::RenameIndex { from, to });
+            }
             None => came.push(Change::CreateIndex(new.clone())),
         }
     }

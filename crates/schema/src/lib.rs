@@ -13,6 +13,7 @@ pub mod dialect;
 pub mod diff;
 pub mod expression;
 pub mod framework;
+pub mod harmless;
 pub mod hash;
 pub mod identity;
 pub mod jsonb;

@@ -18,6 +18,26 @@ fn index_on(name: &str, key: &str) -> Index {
     }
 }
 
+/// Replicas have an index or not, as when it was made: a later judgement of it changes nothing there.
+#[test]
+fn an_index_that_is_renamed_stays_where_it_is() {
+    for is_local in [true, false] {
+        let with = |name: &str, is_local: bool| Table {
+            indexes: vec![Index {
+                is_local,
+                ..index_on(name, "id")
+            }],
+            ..table("t", vec![required("id", base("int4"))])
+        };
+        let (mut now, actual) = (with("i", is_local), with("j", !is_local));
+        let facts = Facts::default();
+        for change in diff(&now.clone(), &actual, &facts, None, Policy::Additive).unwrap() {
+            apply(&mut now, &change);
+        }
+        assert_eq!(now, with("j", is_local));
+    }
+}
+
 /// An index took the name of another that went or was renamed: no replica may be told to make a name that it has.
 #[test]
 fn indexes_that_change_names_among_themselves_can_be_followed_one_by_one() {

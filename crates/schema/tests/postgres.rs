@@ -272,6 +272,49 @@ fn added_columns() {
         ]
     );
 
+    // Without a word, rows that are there would get the domain's default.
+    let of_domain = |default: Option<&str>| Column {
+        default: default.map(Into::into),
+        ..column("c", domain(domain(base("int4"))))
+    };
+    assert_eq!(
+        add(of_domain(None), None),
+        [
+            "ALTER TABLE \"public\".\"t\" ADD COLUMN \"c\" public.dom DEFAULT NULL",
+            "ALTER TABLE \"public\".\"t\" ALTER COLUMN \"c\" DROP DEFAULT",
+        ]
+    );
+    assert_eq!(
+        add(of_domain(Some("NULL::public.dom")), None),
+        [
+            "ALTER TABLE \"public\".\"t\" ADD COLUMN \"c\" public.dom DEFAULT NULL",
+            "ALTER TABLE \"public\".\"t\" ALTER COLUMN \"c\" SET DEFAULT NULL::public.dom",
+        ]
+    );
+    let local = Column {
+        default_is_local: true,
+        ..of_domain(Some("app.mine()"))
+    };
+    assert_eq!(
+        add(local, None),
+        [
+            "ALTER TABLE \"public\".\"t\" ADD COLUMN \"c\" public.dom DEFAULT NULL",
+            "ALTER TABLE \"public\".\"t\" ALTER COLUMN \"c\" DROP DEFAULT",
+        ]
+    );
+    assert_eq!(
+        add(of_domain(None), Some("5")),
+        [
+            "ALTER TABLE \"public\".\"t\" ADD COLUMN \"c\" public.dom DEFAULT '5'::public.dom",
+            "ALTER TABLE \"public\".\"t\" ALTER COLUMN \"c\" DROP DEFAULT",
+        ]
+    );
+    // An array of a domain does not take the domain's default.
+    assert_eq!(
+        add(column("c", array(domain(base("int4")), 1)), None),
+        ["ALTER TABLE \"public\".\"t\" ADD COLUMN \"c\" public.dom[]"]
+    );
+
     let change = Change::AddColumn {
         column: column("c", base("int4")),
         existing_value: None,

@@ -2,6 +2,7 @@
 //! variants of its kind.
 
 mod events;
+mod going_over;
 mod limits;
 mod membership;
 mod reading;

@@ -421,6 +421,8 @@ fn add_column(
         && column.default_value.as_deref() == existing_value;
     let first = if is_constant {
         default
+    } else if existing.is_none() && takes_default_of_type(column) {
+        Some("NULL")
     } else {
         existing.as_deref()
     };
@@ -443,6 +445,12 @@ fn add_column(
             .map(|(constraint, definition)| add_constraint(&name, constraint, definition)),
     );
     statements
+}
+
+/// Whether the column has a default where none is said: that of its domain, which may act, and which rows that are there
+/// did not get unless their value says so.
+fn takes_default_of_type(column: &Column) -> bool {
+    column.data_type.kind == TypeKind::Domain && column.data_type.array_dims == 0
 }
 
 fn set_default(table: &Table, column: &Column) -> Vec<String> {
