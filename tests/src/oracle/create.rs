@@ -446,16 +446,18 @@ impl Draft {
 
 /// A CHECK that all rows pass, over that column.
 pub fn check(column: &str, choices: &mut Choices<'_>) -> String {
-    let expression = match choices.below(6) {
+    let expression = match choices.below(7) {
         0 => format!("{column} IS NOT NULL OR {column} IS NULL"),
-        1 => format!("{column}::text <> 'never'"),
-        2 => format!(
-            "{column} IS NULL OR octet_length({column}::text) >= 0 AND NOT {column}::text ~ E'^\\\\\\\\$'"
-        ),
+        1 => format!("num_nulls({column}) < 2"),
+        2 => {
+            format!("{column} IS NULL OR num_nonnulls({column}, 1) = 2 AND NOT 'x' ~ E'^\\\\\\\\$'")
+        }
         3 => format!(
-            "CASE WHEN {column} IS NULL THEN true ELSE {column}::text NOT IN ('a''b', E'\\\\') END"
+            "CASE WHEN {column} IS NULL THEN true ELSE num_nulls({column}) NOT IN (2, 3) AND 'a''b' <> E'\\\\' END"
         ),
         4 => format!("app.local_check({column}::text)"),
+        // What the server says is stable is as local as what a user made.
+        5 => format!("{column}::text <> current_setting('app.local_word', true)"),
         _ => format!("({column}, 1) IS NOT NULL OR true"),
     };
     format!("CHECK ({expression})")

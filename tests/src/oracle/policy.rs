@@ -145,7 +145,7 @@ pub fn replace(table: usize, choices: &mut Choices<'_>, state: &mut State) -> Ve
             let (constraint, quoted) = (quote_ident(&name), quote_ident(&column.name));
             table.constraints.push(name);
             Some(format!(
-                "ADD CONSTRAINT {constraint} CHECK ({quoted}::text <> 'never' OR {quoted} IS NULL)"
+                "ADD CONSTRAINT {constraint} CHECK (num_nulls({quoted}) < 2 OR {quoted} IS NULL)"
             ))
         }
         (6, Some(column)) => drop_column(table, &column.name),

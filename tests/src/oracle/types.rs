@@ -72,7 +72,7 @@ impl Type {
             "integer" | "bigint" => &["1 + 1", "length('four')", "extract(year from now())::int"],
             "text" | "varchar" => &[
                 "upper('x')",
-                "current_setting('TimeZone')",
+                "COALESCE(current_setting('app.local_word', true), 'z')",
                 "'a' || E'\\\\'",
                 "now()::text",
                 "COALESCE(NULL, 'y')",
@@ -238,7 +238,7 @@ fn make_domain(
         let name = state.name(choices, "check");
         let name = electric_schema::names::quote_ident(&name);
         statement.push_str(&format!(
-            " CONSTRAINT {name} CHECK (VALUE::text <> 'never \\ ''')"
+            " CONSTRAINT {name} CHECK (num_nulls(VALUE) < 2 AND 'x' <> 'never \\ ''')"
         ));
     }
     statements.push(statement);

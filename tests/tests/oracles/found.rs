@@ -41,7 +41,7 @@ fn constants_of_an_array_of_an_extension_are_for_all() {
 fn a_domain_may_use_what_its_base_is_made_of() {
     holds(&[
         "CREATE DOMAIN a AS int; CREATE DOMAIN b AS a[] DEFAULT ARRAY[0::a]; CREATE TYPE mood AS ENUM ('sad', 'ok'); \
-         CREATE DOMAIN moods AS mood[] DEFAULT ARRAY['sad'::mood] CHECK (VALUE::text <> ''); \
+         CREATE DOMAIN moods AS mood[] DEFAULT ARRAY['sad'::mood] CHECK (VALUE[1] < 'ok'::mood); \
          CREATE DOMAIN aa AS b CHECK (VALUE IS NULL OR VALUE <> ARRAY[1::a]); CREATE DOMAIN ss AS spans[] DEFAULT '{}'; \
          CREATE TABLE t (id int PRIMARY KEY, b b, m moods, a aa, s ss); SELECT electric.enable('t')",
     ]);
