@@ -8,6 +8,9 @@ use serde_json::{Error, json};
 use crate::change::{Change, LabelPosition};
 use crate::model::Table;
 
+mod read;
+pub use read::{Names, Read, Unreadable};
+
 /// The version of the records' format. A replica that meets a newer one stops.
 pub const FORMAT: u32 = 1;
 
