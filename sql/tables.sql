@@ -117,6 +117,28 @@ CREATE TABLE electric.subscriptions (
 COMMENT ON TABLE electric.subscriptions IS 'The subscription that this database follows another by, if it does';
 COMMENT ON COLUMN electric.subscriptions.name IS 'Its name in pg_subscription';
 
+-- An object is in the column of its kind; the other is 0, which reads "-". So a dump names it.
+CREATE TABLE electric.stream_objects (
+    relation regclass NOT NULL,
+    type regtype NOT NULL,
+    CONSTRAINT stream_objects_pkey PRIMARY KEY (relation, type)
+);
+COMMENT ON TABLE electric.stream_objects IS 'What the subscription made here: nothing else is changed, dropped or written by it';
+COMMENT ON COLUMN electric.stream_objects.relation IS 'A table or sequence';
+COMMENT ON COLUMN electric.stream_objects.type IS 'An enum, domain or range';
+
+CREATE TABLE electric.blocked (
+    relation text COLLATE pg_catalog."C" CONSTRAINT blocked_pkey PRIMARY KEY,
+    reason text NOT NULL,
+    command bigint NOT NULL,
+    since timestamptz NOT NULL
+);
+COMMENT ON TABLE electric.blocked IS 'Tables and types of the publisher that are passed over here, because something is in their way';
+COMMENT ON COLUMN electric.blocked.relation IS 'The table, or the type, as schema.name quoted as needed';
+COMMENT ON COLUMN electric.blocked.reason IS 'What is in the way';
+COMMENT ON COLUMN electric.blocked.command IS 'The command that could not be done (electric.ddl_commands.id)';
+COMMENT ON COLUMN electric.blocked.since IS 'Since when';
+
 GRANT SELECT ON ALL TABLES IN SCHEMA electric TO PUBLIC;
 
 SELECT pg_catalog.pg_extension_config_dump('electric.migrations', '');
@@ -128,3 +150,5 @@ SELECT pg_catalog.pg_extension_config_dump('electric.electrified', '');
 SELECT pg_catalog.pg_extension_config_dump('electric.electrified_types', '');
 SELECT pg_catalog.pg_extension_config_dump('electric.sqlite_names', '');
 SELECT pg_catalog.pg_extension_config_dump('electric.subscriptions', '');
+SELECT pg_catalog.pg_extension_config_dump('electric.stream_objects', '');
+SELECT pg_catalog.pg_extension_config_dump('electric.blocked', '');

@@ -2,10 +2,11 @@
 
 use std::rc::Rc;
 
+use electric_schema::change::Change;
 use electric_schema::hash;
 use electric_schema::model::{Table, TypeDefinition};
 use electric_schema::names::qualified_quoted;
-use electric_schema::op::FORMAT;
+use electric_schema::op::{Read, Unreadable};
 use pgrx::pg_sys;
 use serde_json::Value;
 
@@ -13,9 +14,17 @@ use crate::api::{self, enable};
 use crate::catalog;
 use crate::error::{Error, SqlState};
 use crate::pg::publisher::Publisher;
+use crate::pg::said::Name;
 use crate::pg::subscription::{self, State};
 use crate::pg::{locks, names, relation, session, spi, xact};
 use crate::{publication, store, watch};
+
+pub mod make;
+pub mod role;
+pub mod say;
+mod way;
+
+use say::About;
 
 /// A command of the publisher.
 pub struct Command {
@@ -23,8 +32,6 @@ pub struct Command {
     pub id: i64,
     /// The word for the change.
     pub word: String,
-    /// Canonical Postgres.
-    pub postgres: Vec<String>,
     /// The change.
     pub op: Value,
     /// The chain's hash.
@@ -33,84 +40,90 @@ pub struct Command {
 
 /// Does what a command did on the publisher. Nothing of it is recorded: its record came with the stream.
 pub fn apply(command: &Command, subscription: pg_sys::Oid) -> Result<(), Error> {
-    understand(command)?;
+    let read = Read::of(&command.op);
+    if let Err(Unreadable::Format(_)) = read {
+        return Err(too_new(&format!("command {}", command.id)));
+    }
+    role::refuse_more(session::user())?;
     locks::migrations()?;
     continues(command)?;
-    let member = |name: &str| command.op.get(name).filter(|value| !value.is_null());
-    let table = member("table")
-        .map(|value| serde_json::from_value::<Table>(value.clone()))
-        .transpose()?;
-    let has_rows = member("has_rows").and_then(Value::as_bool).unwrap_or(true);
-    match command.word.as_str() {
-        "create_type" | "add_enum_value" => {
-            let definition: TypeDefinition =
-                serde_json::from_value(member("type").cloned().unwrap_or_default())?;
-            forget_type(&definition)?;
-            run(&command.postgres)?;
+    let mut read = understand(command, read)?;
+    match (read.change.clone(), read.table.clone()) {
+        (Change::CreateType(definition), _) => {
+            make::of_type(&definition)?;
             know_type(&definition)
         }
-        "create_table" => {
-            run(&command.postgres)?;
-            match table {
-                Some(table) => join(&table, has_rows, subscription),
-                None => Ok(()),
-            }
-        }
-        "replace_table" => {
-            let of = |key| {
-                let from = member("from").and_then(|from| from.get(key));
-                from.and_then(Value::as_str).unwrap_or_default().to_owned()
+        (Change::AddEnumValue { enum_type, .. }, _) => {
+            forget_type(&enum_type)?;
+            let about = About {
+                definition: Some(&enum_type),
+                ..About::default()
             };
-            leave(&of("schema"), &of("name"), subscription)?;
-            run(&command.postgres)?;
-            if let Some(table) = table {
-                join(&table, has_rows, subscription)?;
-                trust_keys(&table)?;
+            say::change(&read.change, &about)?;
+            know_type(&enum_type)
+        }
+        (Change::CreateTable { .. }, Some(table)) => {
+            make::table(&table)?;
+            join(&table, read.has_rows, subscription)
+        }
+        (Change::ReplaceTable { .. }, Some(table)) => {
+            let from = read.replaced.map(|from| Name::new(from.schema, from.name));
+            let from = from.unwrap_or_else(|| Name::new(&table.schema, &table.name));
+            let mut pointing = Vec::new();
+            if let Some(old) = names::relation_of(&from.schema, &from.name) {
+                pointing = make::detach(old)?;
+                leave(&from.schema, &from.name, subscription)?;
+                make::remove(old)?;
             }
+            make::table(&table)?;
+            make::attach(pointing, &from, &table)?;
+            join(&table, read.has_rows, subscription)?;
+            trust_keys(&table)?;
             enable::release_types()
         }
-        "disable_table" => {
-            run(&command.postgres)?;
-            if let Some(table) = table {
-                leave(&table.schema, &table.name, subscription)?;
-            }
+        (Change::DisableTable, Some(table)) => {
+            leave(&table.schema, &table.name, subscription)?;
             enable::release_types()
         }
-        "add_column"
-        | "create_index"
-        | "drop_index"
-        | "rename_index"
-        | "set_default"
-        | "drop_default"
-        | "validate_constraint"
-        | "drop_not_null"
-        | "drop_constraint"
-        | "widen_column"
-        | "sqlite"
-        | "grant"
-        | "revoke"
-        | "assign"
-        | "unassign" => {
-            if let Some(table) = &table {
-                begin_copy_anew(table, subscription)?;
+        (_, Some(table)) => {
+            let (id, _) = find(&table)?;
+            if let Some(previous) = store::shapes::shape(id)? {
+                read.complete(&previous);
             }
-            run(&command.postgres)?;
-            match table {
-                Some(table) => changed(&table),
-                None => Ok(()),
-            }
+            begin_copy_anew(&table, subscription)?;
+            let about = About {
+                table: Some(&table),
+                ..About::default()
+            };
+            say::change(&read.change, &about)?;
+            changed(&table)
         }
-        word => Err(too_new(&format!("command {} ({word})", command.id))),
+        // What concerns no table here, a statement for SQLite among it.
+        (_, None) => Ok(()),
     }
 }
 
-/// A record in a format that is newer than this extension is not for guessing at.
-fn understand(command: &Command) -> Result<(), Error> {
-    let format = command.op.get("format").and_then(Value::as_u64);
-    if format.is_some_and(|format| format <= u64::from(FORMAT)) {
-        return Ok(());
-    }
-    Err(too_new(&format!("command {}", command.id)))
+/// What a command means. What this version does not know is not for guessing at.
+fn understand(command: &Command, read: Result<Read, Unreadable>) -> Result<Read, Error> {
+    let unreadable = match read {
+        Ok(read) if read.change.command() == command.word => return Ok(read),
+        Ok(read) => Unreadable::Malformed(format!(
+            "it is a {:?} and says {:?}",
+            command.word,
+            read.change.command()
+        )),
+        Err(unreadable) => unreadable,
+    };
+    let what = format!("command {}", command.id);
+    Err(match unreadable {
+        Unreadable::Format(_) | Unreadable::Word(_) => too_new(&what),
+        Unreadable::Malformed(how) => Error::new(
+            SqlState::of_code("XX001"),
+            format!("cannot follow the publisher: {what} cannot be read"),
+        )
+        .detail(how)
+        .hint("The record was not made by electric. Begin anew: CALL electric.unsubscribe(); drop the tables; CALL electric.subscribe(…);"),
+    })
 }
 
 /// A record that does not continue the chain comes after others that are missing, or was changed.
@@ -140,17 +153,6 @@ pub fn too_new(what: &str) -> Error {
     )
     .detail("A subscriber never guesses what a newer record means.")
     .hint("Install a version of the extension here that is not older than the publisher's, then: ALTER EXTENSION electric UPDATE;")
-}
-
-/// Runs statements that the publisher wrote.
-pub fn run(statements: &[String]) -> Result<(), Error> {
-    session::replaying(|| {
-        for statement in statements {
-            api::working(|| spi::run(statement))?;
-        }
-        xact::command_counter_increment();
-        Ok(())
-    })
 }
 
 /// Remembers a type as the publisher's records have it.
@@ -252,11 +254,9 @@ fn stop_copying(id: pg_sys::Oid, subscription: pg_sys::Oid) -> Result<(), Error>
     let Some(slot) = subscription::stop_copying(subscription, id) else {
         return Ok(());
     };
-    let conninfo: Option<String> = spi::value(
-        "SELECT subconninfo FROM pg_catalog.pg_subscription WHERE oid = $1::oid",
-        &[&subscription.to_u32().to_string()],
-    )?;
-    let publisher = Publisher::connect(&conninfo.unwrap_or_default())?;
+    let facts = subscription::facts(subscription)
+        .ok_or_else(|| Error::internal("the subscription vanished"))?;
+    let publisher = Publisher::connect(&facts.conninfo)?;
     publisher.drop_slot_soon(&slot)
 }
 

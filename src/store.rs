@@ -19,6 +19,7 @@ use crate::pg::{memory, names, touched};
 pub mod commands;
 pub mod frameworks;
 pub mod permissions;
+pub mod stream;
 
 /// One of our tables and an index of it.
 #[derive(Clone, Copy)]
@@ -430,6 +431,8 @@ pub mod subscriptions {
             (c"electrified", c"electrified_pkey"),
             (c"electrified_types", c"electrified_types_pkey"),
             (c"sqlite_names", c"sqlite_names_pkey"),
+            (c"stream_objects", c"stream_objects_pkey"),
+            (c"blocked", c"blocked_pkey"),
             (c"grants", c"grants_key"),
             (c"assignments", c"assignments_key"),
             (c"ddl_commands", c"ddl_commands_pkey"),

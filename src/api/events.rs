@@ -1,6 +1,7 @@
 //! The trigger functions: capture, and the protection of history.
 
 use crate::error::{Error, SqlState};
+use crate::follow::role;
 use crate::pg::entry::{self, Call, Datum, void};
 use crate::pg::tree::Statement;
 use crate::pg::{event, locks, names, session, subscription, touched};
@@ -120,17 +121,19 @@ pub fn on_replicated_command(call: &Call) -> Result<Datum, Error> {
             "electric.on_replicated_command() is the trigger of \"electric.ddl_commands\" alone",
         ));
     }
-    let (Some(subscription), Some(row)) = (subscription::applied(), call.inserted_row()) else {
+    let Some(applied) = subscription::applied() else {
         return Ok(void());
     };
     // Somebody who brings records here by a subscription of their own does the rest too.
-    if store::subscriptions::name()?.is_none() {
+    let Some(name) = store::subscriptions::name()? else {
         return Ok(void());
-    }
+    };
+    let (Some(subscription), Some(row)) = (role::ours()?, call.inserted_row()) else {
+        return Err(role::not_ours(applied, &name));
+    };
     let command = follow::Command {
         id: row.get(1).unwrap_or(0),
         word: row.get(3).unwrap_or_default(),
-        postgres: row.get(6).unwrap_or_default(),
         op: row
             .get::<pgrx::JsonB>(8)
             .map_or(serde_json::Value::Null, |json| json.0),
@@ -150,7 +153,7 @@ pub fn protect_history(call: &Call) -> Result<Datum, Error> {
         .and_then(names::relation_name)
         .unwrap_or_default();
     // The publisher named its migration after the first command.
-    if table == "migrations" && call.is_update() && subscription::applied().is_some() {
+    if table == "migrations" && call.is_update() && role::ours()?.is_some() {
         return Ok(call.trigger_row());
     }
     if subscription::applied().is_some() {

@@ -172,6 +172,25 @@ unsafe extern "C-unwind" {
     fn logicalrep_worker_stop(subscription: pg_sys::Oid, relation: pg_sys::Oid);
 }
 
+/// The first timeout that is not one of the server's own (`timeout.h`).
+#[cfg(pre_pg17)]
+pub const USER_TIMEOUT: std::ffi::c_int = 12;
+/// The first timeout that is not one of the server's own (`timeout.h`).
+#[cfg(not(pre_pg17))]
+pub const USER_TIMEOUT: std::ffi::c_int = 13;
+
+unsafe extern "C-unwind" {
+    /// `timeout.c`: gives the timeout's number.
+    pub fn RegisterTimeout(
+        id: std::ffi::c_int,
+        handler: Option<unsafe extern "C-unwind" fn()>,
+    ) -> std::ffi::c_int;
+    /// `timeout.c`.
+    pub fn enable_timeout_after(id: std::ffi::c_int, milliseconds: std::ffi::c_int);
+    /// `timeout.c`.
+    pub fn disable_timeout(id: std::ffi::c_int, keep_indicator: bool);
+}
+
 /// The state of a relation in a subscription; 0 if it is not in it.
 ///
 /// # Safety
@@ -346,6 +365,17 @@ pub mod catalog {
     pub const PUBLICATION_RELATIONS: Oid = fixed(6106);
     /// Its index on `(prrelid, prpubid)`.
     pub const PUBLICATION_RELATIONS_BY_RELATION: Oid = fixed(6113);
+
+    /// `pg_auth_members`.
+    pub const MEMBERSHIPS: Oid = fixed(1261);
+    /// Its index on `(member, roleid)`.
+    pub const MEMBERSHIPS_BY_MEMBER: Oid = fixed(2695);
+
+    /// Columns of `pg_auth_members`.
+    pub mod membership {
+        /// `member`; PostgreSQL 16 put `oid` before all others.
+        pub const MEMBER: u32 = if cfg!(pre_pg16) { 2 } else { 3 };
+    }
 
     /// Columns of `pg_constraint`.
     pub mod constraint {

@@ -26,6 +26,7 @@ pub mod relation;
 pub mod restated;
 mod row;
 pub mod rows;
+pub mod said;
 pub mod script;
 pub mod session;
 pub mod spi;

@@ -3,6 +3,8 @@
 use std::cell::Cell;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::ptr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use pgrx::pg_sys;
 
@@ -11,11 +13,9 @@ use super::heap::Row;
 use super::names::from_server;
 use crate::error::{Error, SqlState};
 
-/// A connection that can replicate. A slot that was made on it goes with it, unless it is [kept](Publisher::keep).
+/// A connection that can replicate.
 pub struct Publisher {
     connection: *mut pg_sys::WalReceiverConn,
-    conninfo: CString,
-    slot: Option<String>,
 }
 
 /// Calls a function of the table that the library fills in; errors it raises become panics, as those of pgrx's own
@@ -50,11 +50,7 @@ impl Publisher {
                     format!("could not connect to the publisher: {}", text_of(message)),
                 ));
             }
-            Ok(Publisher {
-                connection,
-                conninfo,
-                slot: None,
-            })
+            Ok(Publisher { connection })
         }
     }
 
@@ -99,14 +95,13 @@ impl Publisher {
     }
 
     /// Makes a slot in a transaction of its own, which sees the state that the slot's stream begins after.
-    pub fn begin_with_slot(&mut self, slot: &str) -> Result<(), Error> {
+    fn begin_with_slot(&self, slot: &str) -> Result<(), Error> {
         self.run("BEGIN READ ONLY ISOLATION LEVEL REPEATABLE READ")?;
         let name = CString::new(slot).map_err(|_| Error::internal("a name with a zero byte"))?;
         // SAFETY: the connection was made by the library.
         if !unsafe { compat::create_slot_for_snapshot(self.connection, &name) } {
             return Err(Error::internal("libpqwalreceiver makes no slots"));
         }
-        self.slot = Some(slot.to_owned());
         Ok(())
     }
 
@@ -149,70 +144,198 @@ impl Publisher {
             rest: ptr::null(),
             length: 0,
         });
-        // SAFETY: the calls are those of the server's own copying of tables (tablesync.c); the table is open, and a
-        // snapshot active, as long as it lasts.
-        unsafe {
-            let relation = pg_sys::table_open(table, pg_sys::RowExclusiveLock as c_int);
-            let state = pg_sys::make_parsestate(ptr::null_mut());
-            pg_sys::addRangeTableEntryForRelation(
-                state,
-                relation,
-                pg_sys::RowExclusiveLock as c_int,
-                ptr::null_mut(),
-                false,
-                false,
-            );
-            let mut names: *mut pg_sys::List = ptr::null_mut();
-            for column in columns {
-                let name = CString::new(column.as_str()).unwrap_or_default();
-                let node = pg_sys::makeString(pg_sys::pstrdup(name.as_ptr()));
-                names = pg_sys::lappend(names, node.cast());
-            }
-            let copy = pg_sys::BeginCopyFrom(
-                state,
-                relation,
-                ptr::null_mut(),
-                ptr::null(),
-                false,
-                Some(fetch),
-                names,
-                ptr::null_mut(),
-            );
-            pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot());
-            pg_sys::CopyFrom(copy);
-            pg_sys::PopActiveSnapshot();
-            pg_sys::EndCopyFrom(copy);
-            pg_sys::table_close(relation, pg_sys::NoLock as c_int);
-        }
+        copy_from(table, columns);
         Ok(())
     }
 
-    /// Ends the transaction on the publisher; the slot stays.
-    pub fn keep(mut self) -> Result<(), Error> {
-        self.run("COMMIT")?;
-        self.slot = None;
-        Ok(())
+    /// Keeps in memory what `sql`, a COPY … TO STDOUT, gives.
+    pub fn spool(&self, sql: &str) -> Result<Spool, Error> {
+        self.run(sql)?;
+        // SAFETY: the buffer is the server's own, and errors of its growth are the server's; what was received is copied
+        // before the next call.
+        unsafe {
+            let buffer = pg_sys::makeStringInfo();
+            while let Some((received, length)) = receive(self.connection) {
+                pg_sys::appendBinaryStringInfo(buffer, received.cast(), length as c_int);
+            }
+            Ok(Spool(buffer))
+        }
+    }
+}
+
+/// What a COPY … TO STDOUT gave.
+pub struct Spool(pg_sys::StringInfo);
+
+impl Spool {
+    /// Copies it into those columns of a table here.
+    pub fn copy(&self, table: pg_sys::Oid, columns: &[String]) {
+        // SAFETY: the buffer is not written any more.
+        let (rest, length) = unsafe { ((*self.0).data, (*self.0).len) };
+        SOURCE.set(Source {
+            connection: ptr::null_mut(),
+            rest,
+            length: usize::try_from(length).unwrap_or(0),
+        });
+        copy_from(table, columns);
+    }
+}
+
+/// Copies what [`SOURCE`] gives into those columns of a table.
+fn copy_from(table: pg_sys::Oid, columns: &[String]) {
+    // SAFETY: the calls are those of the server's own copying of tables (tablesync.c); the table is open, and a
+    // snapshot active, as long as it lasts.
+    unsafe {
+        let relation = pg_sys::table_open(table, pg_sys::RowExclusiveLock as c_int);
+        let state = pg_sys::make_parsestate(ptr::null_mut());
+        pg_sys::addRangeTableEntryForRelation(
+            state,
+            relation,
+            pg_sys::RowExclusiveLock as c_int,
+            ptr::null_mut(),
+            false,
+            false,
+        );
+        let mut names: *mut pg_sys::List = ptr::null_mut();
+        for column in columns {
+            let name = CString::new(column.as_str()).unwrap_or_default();
+            let node = pg_sys::makeString(pg_sys::pstrdup(name.as_ptr()));
+            names = pg_sys::lappend(names, node.cast());
+        }
+        let copy = pg_sys::BeginCopyFrom(
+            state,
+            relation,
+            ptr::null_mut(),
+            ptr::null(),
+            false,
+            Some(fetch),
+            names,
+            ptr::null_mut(),
+        );
+        pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot());
+        pg_sys::CopyFrom(copy);
+        pg_sys::PopActiveSnapshot();
+        pg_sys::EndCopyFrom(copy);
+        pg_sys::table_close(relation, pg_sys::NoLock as c_int);
     }
 }
 
 impl Drop for Publisher {
     fn drop(&mut self) {
-        // SAFETY: nothing of ours is interrupted meanwhile, so nothing is raised while an error may be on its way.
-        unsafe {
-            pg_sys::InterruptHoldoffCount += 1;
-            library!(walrcv_disconnect, self.connection);
-            if let Some(slot) = self.slot.take() {
-                let conninfo = self.conninfo.to_string_lossy();
-                let dropped =
-                    Publisher::connect(&conninfo).and_then(|again| again.drop_slot(&slot));
-                if let Err(error) = dropped {
-                    super::entry::warning(&format!(
-                        "replication slot \"{slot}\" is left on the publisher: {}",
-                        error.message
-                    ));
-                }
+        // SAFETY: the connection is the library's; to close it waits for nobody and raises nothing.
+        unsafe { library!(walrcv_disconnect, self.connection) };
+    }
+}
+
+/// Runs `body` with a slot of that name, made in a transaction that sees the state which the slot's stream begins after.
+/// If `body` fails the slot goes; it is not waited for long, and a WARNING says where it is left.
+pub fn with_slot<T>(
+    publisher: Publisher,
+    conninfo: &str,
+    slot: &str,
+    body: impl FnOnce(&Publisher) -> Result<T, Error>,
+) -> Result<T, Error> {
+    publisher.begin_with_slot(slot)?;
+    let abandon = |publisher: Publisher| {
+        drop(publisher);
+        let dropped = within(Duration::from_secs(2), || {
+            Publisher::connect(conninfo)?.drop_slot(slot)
+        });
+        if let Err(error) = dropped {
+            super::entry::warning(&left(slot, &error));
+        }
+    };
+    let done = pgrx::PgTryBuilder::new(std::panic::AssertUnwindSafe(|| Ok(body(&publisher))))
+        .catch_others(Err)
+        .catch_rust_panic(Err)
+        .execute();
+    match done {
+        Ok(Ok(done)) => Ok(done),
+        Ok(Err(error)) => {
+            abandon(publisher);
+            Err(error)
+        }
+        Err(error) => {
+            abandon(publisher);
+            error.rethrow()
+        }
+    }
+}
+
+/// Says that a slot is left on the publisher, and what drops it.
+pub fn left(slot: &str, why: &Error) -> String {
+    format!(
+        "replication slot \"{slot}\" is left on the publisher, and keeps its log: {}. When nobody uses it, there: SELECT pg_drop_replication_slot({});",
+        why.message,
+        electric_schema::names::quote_literal(slot)
+    )
+}
+
+thread_local! {
+    /// The timeout of ours, once it is registered with the server.
+    static TIMEOUT: Cell<Option<c_int>> = const { Cell::new(None) };
+}
+
+/// Whether the time of [`within`] is over. Set by a signal handler.
+static IS_OVER: AtomicBool = AtomicBool::new(false);
+
+unsafe extern "C-unwind" fn time_is_over() {
+    IS_OVER.store(true, Ordering::Relaxed);
+    // SAFETY: what the server's own handler of a cancel does; the caller sets the latch.
+    unsafe {
+        pg_sys::InterruptPending = 1;
+        pg_sys::QueryCancelPending = 1;
+    }
+}
+
+/// Waits for the other server no longer than that. Cancel, terminate and the session's own timeouts count meanwhile.
+pub fn within<T>(limit: Duration, body: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    let milliseconds = c_int::try_from(limit.as_millis()).unwrap_or(c_int::MAX);
+    // SAFETY: the timeout is registered once, and off again when this returns.
+    let timeout = unsafe {
+        let timeout = TIMEOUT
+            .get()
+            .unwrap_or_else(|| compat::RegisterTimeout(compat::USER_TIMEOUT, Some(time_is_over)));
+        TIMEOUT.set(Some(timeout));
+        IS_OVER.store(false, Ordering::Relaxed);
+        compat::enable_timeout_after(timeout, milliseconds);
+        timeout
+    };
+    let done = pgrx::PgTryBuilder::new(std::panic::AssertUnwindSafe(|| Ok(body())))
+        .catch_others(Err)
+        .catch_rust_panic(Err)
+        .execute();
+    // SAFETY: as above. A cancel that came of the timeout and was not yet seen is nobody's any more.
+    let is_over = unsafe {
+        compat::disable_timeout(timeout, false);
+        let is_over = IS_OVER.swap(false, Ordering::Relaxed);
+        if is_over {
+            pg_sys::QueryCancelPending = 0;
+        }
+        is_over
+    };
+    match done {
+        Ok(done) => done,
+        Err(_) if is_over => Err(Error::new(
+            SqlState::of_code("08006"),
+            format!("the publisher did not answer within {} s", limit.as_secs()),
+        )),
+        Err(error) => error.rethrow(),
+    }
+}
+
+/// What the publisher sends next, if it sends more of what it was asked for. It stays until the next call.
+unsafe fn receive(connection: *mut pg_sys::WalReceiverConn) -> Option<(*const c_char, usize)> {
+    // SAFETY: the caller passes a connection of the library's that copies out.
+    unsafe {
+        loop {
+            let mut socket: pg_sys::pgsocket = -1;
+            let mut received: *mut c_char = ptr::null_mut();
+            let length = library!(walrcv_receive, connection, &mut received, &mut socket);
+            match usize::try_from(length) {
+                Err(_) => return None,
+                Ok(0) => wait(socket),
+                Ok(length) => return Some((received, length)),
             }
-            pg_sys::InterruptHoldoffCount -= 1;
         }
     }
 }
@@ -269,23 +392,14 @@ unsafe extern "C-unwind" fn fetch(buffer: *mut c_void, least: c_int, most: c_int
     unsafe {
         while filled < least {
             if source.length == 0 {
-                let mut socket: pg_sys::pgsocket = -1;
-                let mut received: *mut c_char = ptr::null_mut();
-                let length = library!(
-                    walrcv_receive,
-                    source.connection,
-                    &mut received,
-                    &mut socket
-                );
-                if length < 0 {
+                // A spool has no more.
+                if source.connection.is_null() {
                     break;
                 }
-                if length == 0 {
-                    wait(socket);
-                    continue;
-                }
-                source.rest = received;
-                source.length = length as usize;
+                let Some((received, length)) = receive(source.connection) else {
+                    break;
+                };
+                (source.rest, source.length) = (received, length);
             }
             let part = source.length.min(most - filled);
             if part == 0 {

@@ -68,6 +68,16 @@ pub fn table_of_index(index: pg_sys::Oid) -> Option<pg_sys::Oid> {
     )
 }
 
+/// The indexes of a table.
+pub fn indexes(table: pg_sys::Oid) -> Vec<pg_sys::Oid> {
+    use pg_sys::*;
+    let key = Key::oid(Anum_pg_index_indrelid, table);
+    let by_table = Oid::from(IndexIndrelidIndexId);
+    heap::scan(IndexRelationId, by_table, &[key], |row| {
+        row.oid(Anum_pg_index_indexrelid)
+    })
+}
+
 /// Whether a table has an index that a failed CREATE INDEX CONCURRENTLY left invalid, and REINDEX would make valid.
 pub fn has_invalid_index(table: pg_sys::Oid) -> bool {
     use pg_sys::*;

@@ -46,6 +46,15 @@ impl Drop for Settings {
 impl Settings {
     /// Sets each setting until the guard is dropped.
     fn with(values: &[(&CStr, &CStr)]) -> Settings {
+        Settings::of(values, pg_sys::GucContext::PGC_USERSET)
+    }
+
+    /// Sets settings that only superusers may set. The caller must be one.
+    fn as_superuser(values: &[(&CStr, &CStr)]) -> Settings {
+        Settings::of(values, pg_sys::GucContext::PGC_SUSET)
+    }
+
+    fn of(values: &[(&CStr, &CStr)], context: pg_sys::GucContext::Type) -> Settings {
         // SAFETY: names and values are valid settings; the nest level is closed by Drop.
         unsafe {
             let settings = Settings {
@@ -59,7 +68,7 @@ impl Settings {
                 pg_sys::set_config_option(
                     name.as_ptr(),
                     value.as_ptr(),
-                    pg_sys::GucContext::PGC_USERSET,
+                    context,
                     pg_sys::GucSource::PGC_S_SESSION,
                     pg_sys::GucAction::GUC_ACTION_SAVE,
                     true,
@@ -340,4 +349,67 @@ unsafe extern "C-unwind" fn check_policy(
             pg_sys::pstrdup(c"What replicas cannot follow takes a superuser.".as_ptr());
         false
     }
+}
+
+/// The id of the role of that name.
+pub fn role_of_name(name: &str) -> Option<pg_sys::Oid> {
+    let name = std::ffi::CString::new(name).ok()?;
+    // SAFETY: looks up a cache.
+    let id = unsafe { pg_sys::get_role_oid(name.as_ptr(), true) };
+    (id != pg_sys::Oid::INVALID).then_some(id)
+}
+
+/// The first attribute of a role that lets it do what ordinary roles may not.
+pub fn special_attribute(role: pg_sys::Oid) -> Option<&'static str> {
+    use pg_sys::*;
+    let attributes = [
+        (Anum_pg_authid_rolsuper, "SUPERUSER"),
+        (Anum_pg_authid_rolbypassrls, "BYPASSRLS"),
+        (Anum_pg_authid_rolcreaterole, "CREATEROLE"),
+        (Anum_pg_authid_rolcreatedb, "CREATEDB"),
+        (Anum_pg_authid_rolreplication, "REPLICATION"),
+    ];
+    let cache = SysCacheIdentifier::AUTHOID;
+    super::heap::cached(cache, role.into(), |row| {
+        let mut attributes = attributes.into_iter();
+        attributes.find(|(column, _)| row.bool(*column))
+    })
+    .flatten()
+    .map(|(_, name)| name)
+}
+
+/// Whether the role is a member of another.
+pub fn is_member_of_any(role: pg_sys::Oid) -> bool {
+    use super::compat::catalog::{MEMBERSHIPS, MEMBERSHIPS_BY_MEMBER, membership};
+    use super::heap::{Key, scan};
+    let key = Key::oid(membership::MEMBER, role);
+    !scan(MEMBERSHIPS, MEMBERSHIPS_BY_MEMBER, &[key], |_| ()).is_empty()
+}
+
+/// The name of this database.
+pub fn database_name() -> String {
+    // SAFETY: looks up a cache; the result is a copy.
+    unsafe {
+        let name = pg_sys::get_database_name(pg_sys::MyDatabaseId);
+        if name.is_null() {
+            return String::new();
+        }
+        super::names::from_server(CStr::from_ptr(name).to_bytes())
+    }
+}
+
+/// Become a role, for whom nothing of the session's is in reach: neither another role, nor temporary objects.
+pub fn become_role(role: pg_sys::Oid) -> Become {
+    let flags = pg_sys::SECURITY_LOCAL_USERID_CHANGE | pg_sys::SECURITY_RESTRICTED_OPERATION;
+    Become::role(role, flags)
+}
+
+/// Runs `body` without a word to the client or the log that is no error.
+pub fn silently<T>(body: impl FnOnce() -> T) -> T {
+    const SILENT: [(&CStr, &CStr); 2] = [
+        (c"client_min_messages", c"error"),
+        (c"log_min_messages", c"error"),
+    ];
+    let _settings = Settings::as_superuser(&SILENT);
+    body()
 }

@@ -1,8 +1,11 @@
 //! The server's own subscriptions: which tables follow, and whether this process applies what comes.
 
+use std::ffi::CStr;
+
 use pgrx::pg_sys;
 
 use super::compat;
+use super::heap::{self, Key, cached};
 
 /// The state of a table in a subscription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +31,63 @@ pub fn applied() -> Option<pg_sys::Oid> {
         let subscription = compat::MySubscription;
         (in_worker() && !subscription.is_null()).then(|| *subscription)
     }
+}
+
+/// The options by which a subscription is its owner's, who is no superuser and asked for no password of the publisher.
+/// Before 16 there is none that is not.
+#[cfg(pre_pg16)]
+pub const AS_ITS_OWNER: &str = "";
+/// The options by which a subscription is its owner's, who is no superuser and asked for no password of the publisher.
+#[cfg(not(pre_pg16))]
+pub const AS_ITS_OWNER: &str = ", password_required = false, run_as_owner = true";
+
+/// `pg_subscription`, which the bindings leave out.
+const CATALOG: pg_sys::Oid = pg_sys::Oid::from_u32(6100);
+/// Its index on `oid`.
+const BY_ID: pg_sys::Oid = pg_sys::Oid::from_u32(6114);
+
+/// What the catalog says of a subscription.
+pub struct Facts {
+    /// Its name.
+    pub name: String,
+    /// Its owner.
+    pub owner: pg_sys::Oid,
+    /// How the publisher is reached.
+    pub conninfo: String,
+}
+
+/// What the catalog says of the subscription of that id.
+pub fn facts(id: pg_sys::Oid) -> Option<Facts> {
+    let cache = pg_sys::SysCacheIdentifier::SUBSCRIPTIONOID;
+    cached(cache, id.into(), |row| Facts {
+        name: row.name(column(c"subname")),
+        owner: row.oid(column(c"subowner")),
+        conninfo: row.get(column(c"subconninfo")).unwrap_or_default(),
+    })
+}
+
+/// Makes a subscription over to a role, whatever that role is: the server would ask for a superuser before 16.
+pub fn give_to(id: pg_sys::Oid, role: pg_sys::Oid) {
+    set(id, column(c"subowner"), role.into());
+    // SAFETY: writes the catalog, inside a transaction.
+    unsafe { pg_sys::changeDependencyOnOwner(CATALOG, id, role) }
+}
+
+/// Has a subscription reach its publisher in that way.
+pub fn set_conninfo(id: pg_sys::Oid, conninfo: &str) {
+    set(id, column(c"subconninfo"), heap::text(conninfo));
+}
+
+fn set(id: pg_sys::Oid, column: u32, value: pg_sys::Datum) {
+    heap::set(CATALOG, BY_ID, &[Key::oid(1, id)], column, value);
+    super::xact::command_counter_increment();
+}
+
+/// The number of a column of the catalog, which differs from version to version.
+fn column(name: &CStr) -> u32 {
+    // SAFETY: looks up a cache.
+    let number = unsafe { pg_sys::get_attnum(CATALOG, name.as_ptr()) };
+    u32::try_from(number).unwrap_or(0)
 }
 
 /// Has a table follow a subscription.

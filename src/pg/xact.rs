@@ -29,8 +29,12 @@ unsafe extern "C-unwind" fn at_end(event: pg_sys::XactEvent::Type, _arg: *mut c_
             crate::version::forget();
             crate::api::forget();
             crate::watch::forget();
+            crate::follow::make::forget();
         }
-        XACT_EVENT_COMMIT => crate::version::committed(),
+        XACT_EVENT_COMMIT => {
+            crate::version::committed();
+            crate::follow::make::forget();
+        }
         XACT_EVENT_PREPARE => crate::version::forget(),
         _ => {}
     }

@@ -83,6 +83,24 @@ fn tables_types_and_what_happens_to_them() {
         &mut publisher.client(),
         "SELECT electric.enable('app.empty')",
     );
+    // What was there makes way, with what was done to it here.
+    wait_until("the table is there once more", || {
+        text(
+            &mut subscriber.0.client(),
+            "SELECT count(*)::text FROM pg_class WHERE relname IN ('empty', 'empty_old_1')",
+        ) == "2"
+    });
+    assert_eq!(
+        text(
+            &mut subscriber.0.client(),
+            "SELECT string_agg(e::text, ' ' ORDER BY id) FROM app.empty_old_1 AS e"
+        ),
+        "(1,1) (2,2) (3,) (4,)"
+    );
+    run(
+        &mut subscriber.0.client(),
+        "DROP TABLE app.empty_old_1; DROP TYPE mood_old_1",
+    );
     subscriber.agrees(&publisher, &["items", "app.empty", "filled"]);
 }
 
