@@ -6,10 +6,7 @@ use pgrx::pg_sys;
 use crate::error::{Error, SqlState};
 use crate::pg::relation::{self, Membership};
 use crate::pg::{names, session, spi};
-use crate::settings;
-
-/// Our own tables that replicas follow.
-const RECORDS: [&std::ffi::CStr; 4] = [c"migrations", c"ddl_commands", c"grants", c"assignments"];
+use crate::{settings, store};
 
 /// Makes the publication if it is not there, and sees to it that it is ours, carries the records, and every change.
 pub fn ensure() -> Result<(), Error> {
@@ -17,9 +14,8 @@ pub fn ensure() -> Result<(), Error> {
     let id = names::publication_id(&name);
     let quoted = quote_ident(&name);
     let Some(facts) = relation::publication(id) else {
-        let tables: Vec<String> = RECORDS
-            .iter()
-            .map(|table| qualified_quoted("electric", &table.to_string_lossy()))
+        let tables: Vec<String> = store::records()
+            .map(|(table, _)| qualified_quoted("electric", table))
             .collect();
         let _elevated = session::elevate()?;
         spi::run(&format!(
@@ -51,10 +47,12 @@ pub fn ensure() -> Result<(), Error> {
     if facts.all_tables {
         return Ok(());
     }
-    let schema = names::own_schema();
-    for table in RECORDS {
-        if relation::membership(names::relation_id(table, schema), id) == Membership::None {
-            let table = qualified_quoted("electric", &table.to_string_lossy());
+    for (table, _) in store::records() {
+        let Some(record) = names::relation_of("electric", table) else {
+            continue;
+        };
+        if relation::membership(record, id) == Membership::None {
+            let table = qualified_quoted("electric", table);
             spi::run(&format!("ALTER PUBLICATION {quoted} ADD TABLE {table}"))?;
         }
     }

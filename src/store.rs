@@ -1,89 +1,29 @@
-//! Our own tables: `electric.*` rows ↔ shapes, migrations and commands. The columns are those of sql/tables.sql.
+//! Our own tables: `electric.*` rows ↔ shapes, migrations and commands. What they look like is in [`tables`].
 //!
 //! What says `seen` reads what the calling statement sees, the rest what is there at the moment.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::ffi::CStr;
 use std::rc::Rc;
 
 use electric_schema::identity::Ids;
 use electric_schema::model::{Table, TypeDefinition};
 use pgrx::pg_sys;
 
-use crate::error::{Error, SqlState};
+use crate::error::Error;
+use crate::pg::column::{Moment, Xid8};
 use crate::pg::heap::{self, Key, Seen, Version};
-use crate::pg::known::Known;
+use crate::pg::own::{self, find};
+use crate::pg::value::Value;
 use crate::pg::{memory, names, touched};
 
 pub mod commands;
 pub mod frameworks;
 pub mod permissions;
 pub mod stream;
+pub mod tables;
 
-/// One of our tables and an index of it.
-#[derive(Clone, Copy)]
-struct Indexed {
-    table: pg_sys::Oid,
-    index: pg_sys::Oid,
-}
-
-/// Finds a table of ours and an index of it; an error where the extension is not as it was installed.
-fn find(table: &'static CStr, index: &'static CStr) -> Result<Indexed, Error> {
-    thread_local!(static FOUND: Known<&'static CStr, Indexed> = const { Known::new() });
-    FOUND.with(|found| found.get(index, || look_up(table, index)))
-}
-
-fn look_up(table: &CStr, index: &CStr) -> Result<Indexed, Error> {
-    let schema = installed()?.ok_or_else(not_created)?;
-    let listened = |name| {
-        let id = names::relation_id(name, schema);
-        touched::listen(id);
-        id
-    };
-    let found = Indexed {
-        table: listened(table),
-        index: listened(index),
-    };
-    if found.table == pg_sys::Oid::INVALID || found.index == pg_sys::Oid::INVALID {
-        return Err(Error::internal(format!(
-            "table electric.{} is damaged",
-            table.to_string_lossy()
-        ))
-        .hint(
-            "Drop the extension and create it again, or restore the electric schema from a backup.",
-        ));
-    }
-    Ok(found)
-}
-
-/// The schema of the extension, if that is created in this database.
-fn installed() -> Result<Option<pg_sys::Oid>, Error> {
-    if names::own_extension() == pg_sys::Oid::INVALID {
-        return Ok(None);
-    }
-    match names::own_schema() {
-        pg_sys::Oid::INVALID => Err(damaged(
-            "schema electric is damaged",
-            "It is not a member of the extension \"electric\".",
-        )),
-        schema => Ok(Some(schema)),
-    }
-}
-
-fn not_created() -> Error {
-    Error::new(
-        SqlState::ObjectNotInPrerequisiteState,
-        "extension \"electric\" is not created in this database",
-    )
-    .hint("CREATE EXTENSION electric;")
-}
-
-fn damaged(message: impl Into<String>, detail: impl Into<String>) -> Error {
-    Error::new(SqlState::of_code("XX001"), message)
-        .detail(detail)
-        .hint("Undo what was done to it, restore the electric schema from a backup, or drop the extension and create it again.")
-}
+pub use crate::pg::own::Indexed;
 
 /// The table that lists what is electrified; the invalid id where the extension is not created.
 pub fn list() -> Result<pg_sys::Oid, Error> {
@@ -92,10 +32,16 @@ pub fn list() -> Result<pg_sys::Oid, Error> {
 
 /// The table that lists what is electrified, and how often the list has changed as far as this backend knows.
 pub fn list_and_generation() -> Result<(pg_sys::Oid, u64), Error> {
-    touched::list(|| match installed()? {
+    touched::list(|| match own::schema()? {
         None => Ok(pg_sys::Oid::INVALID),
-        Some(_) => Ok(find(c"places", c"places_pkey")?.table),
+        Some(_) => Ok(find(&tables::places::TABLE, tables::places::places_pkey)?.table),
     })
+}
+
+/// The tables that replicas follow, each with its columns.
+pub fn records() -> impl Iterator<Item = (&'static str, Vec<&'static str>)> {
+    let records = tables::RECORDS.iter();
+    records.map(|table| (table.shown(), table.column_names().collect()))
 }
 
 /// What is recorded of an electrified table.
@@ -112,6 +58,7 @@ pub mod shapes {
     use std::cell::RefCell;
     use std::collections::HashMap;
 
+    use super::tables::{electrified as e, places as p};
     use super::*;
 
     /// So many tables are kept in mind: most sessions migrate few.
@@ -123,37 +70,41 @@ pub mod shapes {
     }
 
     fn indexed() -> Result<Indexed, Error> {
-        find(c"electrified", c"electrified_pkey")
+        find(&e::TABLE, e::electrified_pkey)
     }
 
     fn places() -> Result<Indexed, Error> {
-        find(c"places", c"places_pkey")
+        find(&p::TABLE, p::places_pkey)
     }
 
     /// The electrified tables.
     pub fn ids() -> Result<Vec<pg_sys::Oid>, Error> {
         let none = pg_sys::Oid::INVALID;
-        Ok(heap::scan(places()?.table, none, &[], |row| row.oid(1)))
+        Ok(heap::scan(places()?.table, none, &[], |row| {
+            row.read(p::relation)
+        }))
     }
 
     /// The electrified tables, each with whether its ids were recorded in this place.
     pub fn here_or_elsewhere() -> Result<Vec<(pg_sys::Oid, bool)>, Error> {
         let none = pg_sys::Oid::INVALID;
         Ok(heap::scan(places()?.table, none, &[], |row| {
-            let id = row.oid(1);
-            (id, row.get::<&str>(2) == Some(names::place(id).as_str()))
+            let id = row.read(p::relation);
+            (id, row.read(p::place) == names::place(id))
         }))
     }
 
     /// What is recorded of a table; `None` if it is not electrified.
     pub fn get(id: pg_sys::Oid) -> Result<Option<Recorded>, Error> {
         let Indexed { table, index } = indexed()?;
-        if let Some(known) =
-            known(id).filter(|known| heap::is_there(table, known.0, |row| row.oid(1) == id))
+        if let Some(known) = known(id)
+            .filter(|known| heap::is_there(table, known.0, |row| row.read(e::relation) == id))
         {
             return Ok(Some(known.1));
         }
-        let found = heap::scan(table, index, &[Key::oid(1, id)], |row| read(id, row));
+        let found = heap::scan(table, index, &[Key::oid(e::relation.number(), id)], |row| {
+            read(id, row)
+        });
         found.into_iter().next().transpose()
     }
 
@@ -162,10 +113,9 @@ pub mod shapes {
     }
 
     fn read(id: pg_sys::Oid, row: &heap::Row) -> Result<Recorded, Error> {
-        let text = |column| row.get::<String>(column).unwrap_or_default();
         let recorded = Recorded {
-            table: Rc::new(serde_json::from_str(&text(2))?),
-            identity: Rc::new(serde_json::from_str(&text(3))?),
+            table: Rc::new(serde_json::from_str(&row.read(e::shape))?),
+            identity: Rc::new(serde_json::from_str(&row.read(e::identity))?),
         };
         keep(id, row.version(), recorded.clone());
         Ok(recorded)
@@ -195,7 +145,7 @@ pub mod shapes {
         }
         let Indexed { table, index } = indexed()?;
         let texts = heap::seen_in_order(table, index, &[], Seen::ByStatement, |row| {
-            row.get::<String>(2).unwrap_or_default()
+            row.read(e::shape)
         });
         texts
             .into_iter()
@@ -214,12 +164,12 @@ pub mod shapes {
         identity: &Ids,
     ) -> Result<(), Error> {
         let texts = texts(table, text, identity)?;
-        let electrified = indexed()?.table;
+        let (places, electrified) = (places()?.table, indexed()?.table);
         memory::passing(|| {
-            let place = heap::text(&identity.place);
-            heap::insert(places()?.table, &[Some(id.into()), Some(place)])?;
-            heap::insert(electrified, &row(id, &texts))
-        })
+            heap::insert(places, &[Value::Oid(id), Value::Text(&identity.place)]);
+            heap::insert(electrified, &row(id, &texts));
+        });
+        Ok(())
     }
 
     /// Records another shape of a table, as [`insert`].
@@ -234,21 +184,26 @@ pub mod shapes {
             table: electrified,
             index,
         } = indexed()?;
-        let (key, known) = ([Key::oid(1, id)], known(id));
+        let (key, known) = ([Key::oid(e::relation.number(), id)], known(id));
         let written = memory::passing(|| {
             let row = row(id, &texts);
             if let Some((version, _)) = known
-                && let Some(written) =
-                    heap::update_version(electrified, version, |row| row.oid(1) == id, &row)?
+                && let Some(written) = heap::update_version(
+                    electrified,
+                    version,
+                    |row| row.read(e::relation) == id,
+                    &row,
+                )
             {
-                return Ok(Some(written));
+                return Some(written);
             }
             heap::update(electrified, index, &key, &row)
-        })?;
+        });
         if known.is_none_or(|(_, known)| known.identity.place != identity.place) {
             let Indexed { table, index } = places()?;
-            let place = heap::text(&identity.place);
-            heap::update(table, index, &key, &[Some(id.into()), Some(place)])?;
+            let key = [Key::oid(p::relation.number(), id)];
+            let place = [Value::Oid(id), Value::Text(&identity.place)];
+            heap::update(table, index, &key, &place);
         }
         if let Some(version) = written {
             keep(id, version, Recorded { table, identity });
@@ -269,29 +224,31 @@ pub mod shapes {
         Ok((text, serde_json::to_string(identity)?))
     }
 
-    fn row(id: pg_sys::Oid, texts: &(String, String)) -> [Option<pg_sys::Datum>; 3] {
-        [
-            Some(id.into()),
-            Some(heap::text(&texts.0)),
-            Some(heap::text(&texts.1)),
-        ]
+    fn row(id: pg_sys::Oid, texts: &(String, String)) -> [Value<'_>; 3] {
+        [Value::Oid(id), Value::Json(&texts.0), Value::Json(&texts.1)]
     }
 
     /// Forgets a table.
     pub fn delete(id: pg_sys::Oid) -> Result<(), Error> {
-        for Indexed { table, index } in [places()?, indexed()?] {
-            heap::delete(table, index, &[Key::oid(1, id)])?;
-        }
+        let (places, electrified) = (places()?, indexed()?);
+        heap::delete(
+            places.table,
+            places.index,
+            &[Key::oid(p::relation.number(), id)],
+        );
+        let key = [Key::oid(e::relation.number(), id)];
+        heap::delete(electrified.table, electrified.index, &key);
         Ok(())
     }
 }
 
 /// Recorded enums, domains and ranges.
 pub mod types {
+    use super::tables::electrified_types as t;
     use super::*;
 
     fn indexed() -> Result<Indexed, Error> {
-        find(c"electrified_types", c"electrified_types_pkey")
+        find(&t::TABLE, t::electrified_types_pkey)
     }
 
     /// The types that electrified tables use.
@@ -300,18 +257,18 @@ pub mod types {
             indexed()?.table,
             pg_sys::Oid::INVALID,
             &[],
-            |row| row.oid(1),
+            |row| row.read(t::r#type),
         ))
     }
 
     /// The recorded definition of a type, and what told it apart.
     pub fn get(id: pg_sys::Oid) -> Result<Option<(TypeDefinition, String)>, Error> {
         let Indexed { table, index } = indexed()?;
-        let found = heap::scan(table, index, &[Key::oid(1, id)], |row| {
-            Some((row.get::<pgrx::Json>(2)?, row.get::<String>(3)?))
+        let found = heap::scan(table, index, &[Key::oid(t::r#type.number(), id)], |row| {
+            (row.read(t::definition), row.read(t::identity))
         });
-        match found.into_iter().flatten().next() {
-            Some((json, identity)) => Ok(Some((serde_json::from_value(json.0)?, identity))),
+        match found.into_iter().next() {
+            Some((json, identity)) => Ok(Some((serde_json::from_str(&json)?, identity))),
             None => Ok(None),
         }
     }
@@ -320,23 +277,11 @@ pub mod types {
     pub fn seen() -> Result<Vec<TypeDefinition>, Error> {
         let Indexed { table, index } = indexed()?;
         heap::seen_in_order(table, index, &[], Seen::ByStatement, |row| {
-            row.get::<String>(2).unwrap_or_default()
+            row.read(t::definition)
         })
         .iter()
         .map(|text| Ok(serde_json::from_str(text)?))
         .collect()
-    }
-
-    fn row(
-        id: pg_sys::Oid,
-        definition: &TypeDefinition,
-        identity: &str,
-    ) -> Result<[Option<pg_sys::Datum>; 3], Error> {
-        Ok([
-            Some(id.into()),
-            Some(heap::text(&serde_json::to_string(definition)?)),
-            Some(heap::text(identity)),
-        ])
     }
 
     /// Records a type.
@@ -345,7 +290,17 @@ pub mod types {
         definition: &TypeDefinition,
         identity: &str,
     ) -> Result<(), Error> {
-        heap::insert(indexed()?.table, &row(id, definition, identity)?)
+        let definition = serde_json::to_string(definition)?;
+        heap::insert(indexed()?.table, &row(id, &definition, identity));
+        Ok(())
+    }
+
+    fn row<'a>(id: pg_sys::Oid, definition: &'a str, identity: &'a str) -> [Value<'a>; 3] {
+        [
+            Value::Oid(id),
+            Value::Json(definition),
+            Value::Text(identity),
+        ]
     }
 
     /// Records another definition of a type.
@@ -355,92 +310,97 @@ pub mod types {
         identity: &str,
     ) -> Result<(), Error> {
         let Indexed { table, index } = indexed()?;
-        heap::update(
-            table,
-            index,
-            &[Key::oid(1, id)],
-            &row(id, definition, identity)?,
-        )?;
+        let definition = serde_json::to_string(definition)?;
+        let key = [Key::oid(t::r#type.number(), id)];
+        heap::update(table, index, &key, &row(id, &definition, identity));
         Ok(())
     }
 
     /// Forgets a type.
     pub fn delete(id: pg_sys::Oid) -> Result<(), Error> {
         let Indexed { table, index } = indexed()?;
-        heap::delete(table, index, &[Key::oid(1, id)])
+        heap::delete(table, index, &[Key::oid(t::r#type.number(), id)]);
+        Ok(())
     }
 }
 
 /// Names in SQLite, which tables and indexes share and where case does not tell names apart.
 pub mod sqlite_names {
+    use super::tables::sqlite_names as n;
     use super::*;
 
     fn indexed() -> Result<Indexed, Error> {
-        find(c"sqlite_names", c"sqlite_names_pkey")
+        find(&n::TABLE, n::sqlite_names_pkey)
     }
 
     /// The electrified table that has the name, for itself or for an index.
     pub fn holder(name: &str) -> Result<Option<pg_sys::Oid>, Error> {
         let Indexed { table, index } = indexed()?;
         let name = electric_schema::names::sqlite_fold(name);
-        Ok(heap::scan(table, index, &[Key::text(1, &name)], |row| row.oid(2)).pop())
+        let key = [Key::text(n::name.number(), &name)];
+        Ok(heap::scan(table, index, &key, |row| row.read(n::relation)).pop())
     }
 
     /// Takes the name for a table or an index of it.
     pub fn take(name: &str, id: pg_sys::Oid) -> Result<(), Error> {
         let name = electric_schema::names::sqlite_fold(name);
-        heap::insert(
-            indexed()?.table,
-            &[Some(heap::text(&name)), Some(id.into())],
-        )
+        heap::insert(indexed()?.table, &[Value::Text(&name), Value::Oid(id)]);
+        Ok(())
     }
 
     /// Gives the name back.
     pub fn release(name: &str) -> Result<(), Error> {
         let Indexed { table, index } = indexed()?;
         let name = electric_schema::names::sqlite_fold(name);
-        heap::delete(table, index, &[Key::text(1, &name)])
+        heap::delete(table, index, &[Key::text(n::name.number(), &name)]);
+        Ok(())
     }
 }
 
 /// The subscription that this database follows another by.
 pub mod subscriptions {
+    use super::tables::subscriptions as s;
     use super::*;
 
     fn indexed() -> Result<Indexed, Error> {
-        find(c"subscriptions", c"subscriptions_pkey")
+        find(&s::TABLE, s::subscriptions_pkey)
     }
 
     /// Its name; `None` if this database follows no other.
     pub fn name() -> Result<Option<String>, Error> {
         let none = pg_sys::Oid::INVALID;
-        let found = heap::scan(indexed()?.table, none, &[], |row| row.get::<String>(1));
-        Ok(found.into_iter().flatten().next())
+        let found = heap::scan(indexed()?.table, none, &[], |row| row.read(s::name));
+        Ok(found.into_iter().next())
     }
 
     /// This database begins to follow another.
     pub fn insert(name: &str) -> Result<(), Error> {
-        heap::insert(indexed()?.table, &[Some(heap::text(name))])
+        heap::insert(indexed()?.table, &[Value::Text(name)]);
+        Ok(())
     }
 
     /// This database follows no other any more: what is remembered of that one's history goes.
     pub fn forget() -> Result<(), Error> {
+        use super::tables::*;
         let tables = [
-            (c"subscriptions", c"subscriptions_pkey"),
-            (c"places", c"places_pkey"),
-            (c"electrified", c"electrified_pkey"),
-            (c"electrified_types", c"electrified_types_pkey"),
-            (c"sqlite_names", c"sqlite_names_pkey"),
-            (c"stream_objects", c"stream_objects_pkey"),
-            (c"blocked", c"blocked_pkey"),
-            (c"grants", c"grants_key"),
-            (c"assignments", c"assignments_key"),
-            (c"ddl_commands", c"ddl_commands_pkey"),
-            (c"migrations", c"migrations_pkey"),
+            (&subscriptions::TABLE, subscriptions::subscriptions_pkey),
+            (&places::TABLE, places::places_pkey),
+            (&electrified::TABLE, electrified::electrified_pkey),
+            (
+                &electrified_types::TABLE,
+                electrified_types::electrified_types_pkey,
+            ),
+            (&sqlite_names::TABLE, sqlite_names::sqlite_names_pkey),
+            (&stream_objects::TABLE, stream_objects::stream_objects_pkey),
+            (&blocked::TABLE, blocked::blocked_pkey),
+            (&grants::TABLE, grants::grants_key),
+            (&assignments::TABLE, assignments::assignments_key),
+            (&ddl_commands::TABLE, ddl_commands::ddl_commands_pkey),
+            (&migrations::TABLE, migrations::migrations_pkey),
         ];
         for (table, index) in tables {
             let Indexed { table, index } = find(table, index)?;
-            heap::delete(table, index, &[])?;
+            heap::delete(table, index, &[]);
         }
         Ok(())
     }
@@ -467,34 +427,35 @@ pub struct Migration {
 
 /// Migrations. Call what writes only under the migration lock.
 pub mod migrations {
+    use super::tables::migrations as m;
     use super::*;
 
     fn indexed() -> Result<Indexed, Error> {
-        find(c"migrations", c"migrations_pkey")
+        find(&m::TABLE, m::migrations_pkey)
     }
 
     fn of_row(row: &heap::Row) -> Migration {
         let row = row.whole();
         Migration {
-            id: row.get(1).unwrap_or(0),
-            version: row.get(2).unwrap_or_default(),
-            source: row.get(3).unwrap_or_default(),
-            framework: row.get(4),
-            framework_version: row.get(5),
-            xid: row.datum(6).map_or(0, |datum| datum.value() as u64),
-            created_at: row.datum(7).map_or(0, |datum| datum.value() as i64),
+            id: row.read(m::id),
+            version: row.read(m::version),
+            source: row.read(m::source),
+            framework: row.read(m::framework),
+            framework_version: row.read(m::framework_version),
+            xid: row.read(m::xid).0,
+            created_at: row.read(m::created_at).0,
         }
     }
 
-    fn row(migration: &Migration) -> [Option<pg_sys::Datum>; 7] {
+    fn row(migration: &Migration) -> [Value<'_>; 7] {
         [
-            Some(migration.id.into()),
-            Some(heap::text(&migration.version)),
-            Some(heap::text(&migration.source)),
-            migration.framework.as_deref().map(heap::text),
-            migration.framework_version.as_deref().map(heap::text),
-            Some(pg_sys::Datum::from(migration.xid)),
-            Some(pg_sys::Datum::from(migration.created_at)),
+            Value::Int8(migration.id),
+            Value::Text(&migration.version),
+            Value::Text(&migration.source),
+            Value::text_or_null(migration.framework.as_deref()),
+            Value::text_or_null(migration.framework_version.as_deref()),
+            Value::Xid8(Xid8(migration.xid)),
+            Value::Moment(Moment(migration.created_at)),
         ]
     }
 
@@ -508,20 +469,26 @@ pub mod migrations {
     /// The one with that id.
     pub fn with_id(id: i64) -> Result<Option<Migration>, Error> {
         let Indexed { table, index } = indexed()?;
-        Ok(heap::scan(table, index, &[Key::int8(1, id)], of_row).pop())
+        Ok(heap::scan(table, index, &[Key::int8(m::id.number(), id)], of_row).pop())
     }
 
     /// The one with that id, if the calling statement sees it.
     pub fn seen_with_id(id: i64) -> Result<Option<Migration>, Error> {
         let Indexed { table, index } = indexed()?;
-        let key = [Key::int8(1, id)];
+        let key = [Key::int8(m::id.number(), id)];
         Ok(heap::last_of(table, index, &key, Seen::ByStatement, of_row))
     }
 
     /// The one with that version.
     pub fn with_version(version: &str) -> Result<Option<Migration>, Error> {
-        let Indexed { table, index } = find(c"migrations", c"migrations_version_key")?;
-        Ok(heap::scan(table, index, &[Key::text(2, version)], of_row).pop())
+        let Indexed { table, index } = find(&m::TABLE, m::migrations_version_key)?;
+        Ok(heap::scan(
+            table,
+            index,
+            &[Key::text(m::version.number(), version)],
+            of_row,
+        )
+        .pop())
     }
 
     /// The newest that the calling statement sees.
@@ -532,8 +499,8 @@ pub mod migrations {
 
     /// The one with that version, if the calling statement sees it.
     pub fn seen_with_version(version: &str) -> Result<Option<Migration>, Error> {
-        let Indexed { table, index } = find(c"migrations", c"migrations_version_key")?;
-        let key = Key::text(2, version);
+        let Indexed { table, index } = find(&m::TABLE, m::migrations_version_key)?;
+        let key = Key::text(m::version.number(), version);
         Ok(heap::last_of(
             table,
             index,
@@ -545,13 +512,19 @@ pub mod migrations {
 
     /// Adds one.
     pub fn insert(migration: &Migration) -> Result<(), Error> {
-        heap::insert(indexed()?.table, &row(migration))
+        heap::insert(indexed()?.table, &row(migration));
+        Ok(())
     }
 
     /// Replaces the one with that id.
     pub fn update(migration: &Migration) -> Result<(), Error> {
         let Indexed { table, index } = indexed()?;
-        heap::update(table, index, &[Key::int8(1, migration.id)], &row(migration))?;
+        heap::update(
+            table,
+            index,
+            &[Key::int8(m::id.number(), migration.id)],
+            &row(migration),
+        );
         Ok(())
     }
 }

@@ -9,7 +9,7 @@ use pgrx::pg_sys;
 use crate::error::Error;
 use crate::pg::touched::{self, Touched};
 use crate::pg::tree::Statement;
-use crate::pg::{compat, names, relation, session, types};
+use crate::pg::{compat, heap, names, relation, session, types};
 use crate::store;
 
 /// The electrified tables and the types they use.
@@ -64,7 +64,8 @@ fn read() -> Result<Rc<Watch>, Error> {
     if read == generation {
         return Ok(watch);
     }
-    let watch = if list == pg_sys::Oid::INVALID {
+    // Who waits here for the end of the extension goes on without it.
+    let watch = if list == pg_sys::Oid::INVALID || !heap::stays(list) {
         Watch::default()
     } else {
         listed(list)?

@@ -5,16 +5,14 @@
 //! triggers fire, so that a migration needs no rights on the `electric` schema.
 
 use std::cell::Cell;
-use std::ffi::CStr;
 
-use pgrx::{FromDatum, IntoDatum, pg_sys};
+use pgrx::pg_sys;
 
-use super::known::Known;
-use super::names::from_server;
+use super::column::{Name, Readable, damaged, raise_damaged, type_of};
+use super::own;
 pub use super::row::Row;
-use super::touched;
+use super::value::{IDS, Value, text};
 pub use super::version::{Version, is_there, update_version};
-use crate::error::Error;
 
 /// A condition on a column of the index that is scanned.
 pub struct Key {
@@ -22,6 +20,8 @@ pub struct Key {
     strategy: u32,
     procedure: pg_sys::Oid,
     value: pg_sys::Datum,
+    /// The types of columns that it can be about.
+    types: &'static [pg_sys::Oid],
 }
 
 /// Which rows a scan sees.
@@ -34,23 +34,29 @@ pub enum Seen {
 }
 
 impl Key {
-    fn equal(column: u32, procedure: u32, value: pg_sys::Datum) -> Self {
+    fn equal(
+        column: u32,
+        procedure: u32,
+        value: pg_sys::Datum,
+        types: &'static [pg_sys::Oid],
+    ) -> Self {
         Key {
             column,
             strategy: pg_sys::BTEqualStrategyNumber,
             procedure: pg_sys::Oid::from(procedure),
             value,
+            types,
         }
     }
 
     /// `column = oid`.
     pub fn oid(column: u32, value: pg_sys::Oid) -> Self {
-        Key::equal(column, pg_sys::F_OIDEQ, value.into())
+        Key::equal(column, pg_sys::F_OIDEQ, value.into(), &IDS)
     }
 
     /// `column = bigint`.
     pub fn int8(column: u32, value: i64) -> Self {
-        Key::equal(column, pg_sys::F_INT8EQ, value.into())
+        Key::equal(column, pg_sys::F_INT8EQ, value.into(), i64::TYPES)
     }
 
     /// `column > smallint`.
@@ -58,7 +64,7 @@ impl Key {
         Key {
             strategy: pg_sys::BTGreaterStrategyNumber,
             procedure: pg_sys::Oid::from(pg_sys::F_INT2GT),
-            ..Key::equal(column, pg_sys::F_INT2EQ, value.into())
+            ..Key::equal(column, pg_sys::F_INT2EQ, value.into(), i16::TYPES)
         }
     }
 
@@ -82,7 +88,41 @@ impl Key {
 
     /// `column = text`.
     pub fn text(column: u32, value: &str) -> Self {
-        Key::equal(column, pg_sys::F_TEXTEQ, text(value))
+        Key::equal(column, pg_sys::F_TEXTEQ, text(value), &[pg_sys::TEXTOID])
+    }
+}
+
+/// Opens a table whose rows are read and written here: a plain one, as the server keeps its own. Others are an error of the
+/// server's, as is one of ours that went with the extension while the lock was waited for.
+///
+/// # Safety
+/// What is opened must be closed.
+pub(super) unsafe fn open(relation: pg_sys::Oid, lock: u32) -> pg_sys::Relation {
+    // SAFETY: the relation is open while it is looked at; an error closes it.
+    unsafe {
+        let table = pg_sys::try_table_open(relation, lock as i32);
+        if table.is_null() {
+            own::raise_gone(relation);
+        }
+        let class = (*table).rd_rel;
+        if (*class).relkind as u8 != pg_sys::RELKIND_RELATION
+            || (*class).relam != pg_sys::HEAP_TABLE_AM_OID
+        {
+            raise_damaged(relation, "It is not a plain table of access method heap.");
+        }
+        table
+    }
+}
+
+/// Waits until nobody is about to drop the table; whether it is there then.
+pub fn stays(relation: pg_sys::Oid) -> bool {
+    // SAFETY: what is opened is closed.
+    unsafe {
+        let table = pg_sys::try_table_open(relation, pg_sys::AccessShareLock as i32);
+        if !table.is_null() {
+            pg_sys::table_close(table, pg_sys::AccessShareLock as i32);
+        }
+        !table.is_null()
     }
 }
 
@@ -96,13 +136,13 @@ pub fn scan<T>(
     let mut found = Vec::new();
     // SAFETY: relation and index belong together; the tuple is used before the next is fetched.
     unsafe {
-        let table = pg_sys::table_open(relation, pg_sys::AccessShareLock as i32);
+        let table = open(relation, pg_sys::AccessShareLock);
         // Some tables of ours are empty nearly everywhere, and asked by each command.
         if index == pg_sys::Oid::INVALID && has_no_pages(table) {
             pg_sys::table_close(table, pg_sys::AccessShareLock as i32);
             return found;
         }
-        let mut keys = scan_keys(keys);
+        let mut keys = scan_keys(keys, (*table).rd_att);
         let scan = pg_sys::systable_beginscan(
             table,
             index,
@@ -111,6 +151,7 @@ pub fn scan<T>(
             keys.len() as i32,
             keys.as_mut_ptr(),
         );
+        belongs((*scan).irel, relation);
         loop {
             let tuple = pg_sys::systable_getnext(scan);
             if tuple.is_null() {
@@ -253,8 +294,9 @@ fn ordered(
 ) {
     // SAFETY: as in `scan`; the snapshot is registered as long as the scan lasts. A statement that calls us has one.
     unsafe {
-        let table = pg_sys::table_open(relation, pg_sys::AccessShareLock as i32);
+        let table = open(relation, pg_sys::AccessShareLock);
         let index = pg_sys::index_open(index, pg_sys::AccessShareLock as i32);
+        belongs(index, relation);
         let snapshot = pg_sys::RegisterSnapshot(match seen {
             // Once this transaction migrates nobody else does, and what it adds follows on what others did.
             Seen::ByStatement if !super::locks::migrates_over_old_snapshot() => {
@@ -262,7 +304,7 @@ fn ordered(
             }
             Seen::Now | Seen::ByStatement => pg_sys::GetLatestSnapshot(),
         });
-        let mut keys = scan_keys(keys);
+        let mut keys = scan_keys(keys, (*table).rd_att);
         let scan = pg_sys::systable_beginscan_ordered(
             table,
             index,
@@ -283,20 +325,42 @@ fn ordered(
     }
 }
 
-/// Adds a row; `None` is NULL. One value per column of the table.
-pub fn insert(relation: pg_sys::Oid, values: &[Option<pg_sys::Datum>]) -> Result<(), Error> {
-    let width = intact(relation, Some(values.len()))?;
-    // SAFETY: the values match the table's columns, which only we define; its indexes are plain.
+/// Adds a row to a table of ours: one value per column that it was made with.
+pub fn insert(relation: pg_sys::Oid, values: &[Value]) {
+    // SAFETY: the tuple is made for the table, whose indexes are plain, as was seen when it was found.
     unsafe {
-        let table = pg_sys::table_open(relation, pg_sys::RowExclusiveLock as i32);
-        let (mut datums, mut nulls) = split(values, width);
-        let tuple =
-            pg_sys::heap_form_tuple((*table).rd_att, datums.as_mut_ptr(), nulls.as_mut_ptr());
+        let table = open(relation, pg_sys::RowExclusiveLock);
+        let tuple = tuple_of(table, values);
         pg_sys::CatalogTupleInsert(table, tuple);
         pg_sys::heap_freetuple(tuple);
         pg_sys::table_close(table, pg_sys::RowExclusiveLock as i32);
     }
-    Ok(())
+}
+
+/// A tuple of the values. One that its column cannot have is an error of the server's.
+///
+/// # Safety
+/// The table must be open.
+unsafe fn tuple_of(table: pg_sys::Relation, values: &[Value]) -> pg_sys::HeapTuple {
+    // SAFETY: there is a value for each column, of its type; columns that came and went are NULL.
+    unsafe {
+        let descriptor = (*table).rd_att;
+        let width = usize::try_from((*descriptor).natts).unwrap_or(0);
+        let (mut datums, mut nulls) = (vec![pg_sys::Datum::from(0); width], vec![true; width]);
+        for n in 0..width.max(values.len()) {
+            let number = u32::try_from(n + 1).unwrap_or(u32::MAX);
+            match (type_of(descriptor, number), values.get(n)) {
+                (Some(data_type), Some(value)) if value.fits(data_type) => {
+                    if let Some(datum) = value.datum() {
+                        (datums[n], nulls[n]) = (datum, false);
+                    }
+                }
+                (None, None) => {}
+                _ => damaged(descriptor, number, "is of another type"),
+            }
+        }
+        pg_sys::heap_form_tuple(descriptor, datums.as_mut_ptr(), nulls.as_mut_ptr())
+    }
 }
 
 /// Replaces the rows that match by `values`. Gives the version of the last.
@@ -304,32 +368,28 @@ pub fn update(
     relation: pg_sys::Oid,
     index: pg_sys::Oid,
     keys: &[Key],
-    values: &[Option<pg_sys::Datum>],
-) -> Result<Option<Version>, Error> {
-    let width = intact(relation, Some(values.len()))?;
+    values: &[Value],
+) -> Option<Version> {
     let mut version = None;
     change(relation, index, keys, |table, old| {
-        // SAFETY: `old` is the tuple under the scan; the values match the columns of its table, which only we define.
-        version = Some(unsafe { replace(table, &mut (*old).t_self, values, width) });
+        // SAFETY: `old` is the tuple under the scan.
+        version = Some(unsafe { replace(table, &mut (*old).t_self, values) });
     });
-    Ok(version)
+    version
 }
 
 /// Puts a row in the stead of the one in that place.
 ///
 /// # Safety
-/// The table must be open and have a row there that counts; the values must match its columns.
+/// The table must be open and have a row there that counts.
 pub(super) unsafe fn replace(
     table: pg_sys::Relation,
     place: *mut pg_sys::ItemPointerData,
-    values: &[Option<pg_sys::Datum>],
-    width: usize,
+    values: &[Value],
 ) -> Version {
-    let (mut datums, mut nulls) = split(values, width);
     // SAFETY: as the caller promises.
     unsafe {
-        let tuple =
-            pg_sys::heap_form_tuple((*table).rd_att, datums.as_mut_ptr(), nulls.as_mut_ptr());
+        let tuple = tuple_of(table, values);
         (*tuple).t_self = *place;
         pg_sys::CatalogTupleUpdate(table, place, tuple);
         let version = Version::of(tuple);
@@ -339,18 +399,19 @@ pub(super) unsafe fn replace(
 }
 
 /// Sets one column of the rows that match, in a catalog of the server's.
-pub fn set(
-    relation: pg_sys::Oid,
-    index: pg_sys::Oid,
-    keys: &[Key],
-    column: u32,
-    value: pg_sys::Datum,
-) {
+pub fn set(relation: pg_sys::Oid, index: pg_sys::Oid, keys: &[Key], column: u32, value: Value) {
     change(relation, index, keys, |table, old| {
-        // SAFETY: `old` is the tuple under the scan; the arrays have a place for each column of its table.
+        // SAFETY: `old` is the tuple under the scan; the arrays have a place for each column of its table, and the value is of
+        // the type of that one.
         unsafe {
+            match type_of((*table).rd_att, column) {
+                Some(data_type) if value.fits(data_type) => {}
+                _ => damaged((*table).rd_att, column, "is of another type"),
+            }
             let width = (*(*table).rd_att).natts as usize;
-            let (mut values, mut nulls) = (vec![value; width], vec![false; width]);
+            let datum = value.datum();
+            let mut values = vec![datum.unwrap_or(pg_sys::Datum::from(0)); width];
+            let mut nulls = vec![datum.is_none(); width];
             let mut replaced = vec![false; width];
             replaced[column as usize - 1] = true;
             let tuple = pg_sys::heap_modify_tuple(
@@ -367,70 +428,8 @@ pub fn set(
 }
 
 /// Removes the rows that match.
-pub fn delete(relation: pg_sys::Oid, index: pg_sys::Oid, keys: &[Key]) -> Result<(), Error> {
-    intact(relation, None)?;
-    change(relation, index, keys, |table, old| {
-        // SAFETY: `old` is the tuple under the scan.
-        unsafe { pg_sys::CatalogTupleDelete(table, &mut (*old).t_self) }
-    });
-    Ok(())
-}
-
-/// Whether a table of ours still has the columns it was made with, and plain indexes only: rows are written without
-/// the executor, which could handle others. Gives the number of values that a row takes, those of columns that came
-/// and went included.
-pub(super) fn intact(relation: pg_sys::Oid, columns: Option<usize>) -> Result<usize, Error> {
-    thread_local!(static INTACT: Known<(pg_sys::Oid, Option<usize>), usize> = const { Known::new() });
-    INTACT.with(|intact| {
-        intact.get((relation, columns), || {
-            touched::listen(relation);
-            look_whether_intact(relation, columns)
-        })
-    })
-}
-
-fn look_whether_intact(relation: pg_sys::Oid, columns: Option<usize>) -> Result<usize, Error> {
-    use pg_sys::{Anum_pg_index_indexprs, Anum_pg_index_indpred, SysCacheIdentifier};
-    // SAFETY: the relation is open while its descriptor and list of indexes are read.
-    let (dropped, indexes) = unsafe {
-        let table = pg_sys::table_open(relation, pg_sys::RowExclusiveLock as i32);
-        let descriptor = (*table).rd_att;
-        let dropped: Vec<bool> = (1..=(*descriptor).natts)
-            .map(|number| (*super::compat::attribute(descriptor, number as i16)).attisdropped)
-            .collect();
-        let list = pg_sys::RelationGetIndexList(table);
-        let length = if list.is_null() {
-            0
-        } else {
-            (*list).length as usize
-        };
-        let indexes: Vec<pg_sys::Oid> = (0..length)
-            .map(|i| (*(*list).elements.add(i)).oid_value)
-            .collect();
-        pg_sys::table_close(table, pg_sys::NoLock as i32);
-        (dropped, indexes)
-    };
-    let plain = |index: &pg_sys::Oid| {
-        cached(SysCacheIdentifier::INDEXRELID, (*index).into(), |row| {
-            row.datum(Anum_pg_index_indexprs).is_none()
-                && row.datum(Anum_pg_index_indpred).is_none()
-        })
-        .unwrap_or(true)
-    };
-    let as_made = columns.is_none_or(|columns| {
-        dropped.len() >= columns
-            && dropped[..columns].iter().all(|dropped| !dropped)
-            && dropped[columns..].iter().all(|dropped| *dropped)
-    });
-    if !as_made || !indexes.iter().all(plain) {
-        let name = super::names::relation_name(relation).unwrap_or_default();
-        return Err(
-            Error::internal(format!("table electric.{name} was altered"))
-                .detail("Its columns or indexes are not those that the extension made.")
-                .hint("Undo the change; the tables of the extension are not to be altered."),
-        );
-    }
-    Ok(dropped.len())
+pub fn delete(relation: pg_sys::Oid, index: pg_sys::Oid, keys: &[Key]) {
+    delete_where(relation, index, keys, |_| true);
 }
 
 /// Removes those of the rows that match for which `goes` says so.
@@ -439,8 +438,7 @@ pub fn delete_where(
     index: pg_sys::Oid,
     keys: &[Key],
     mut goes: impl FnMut(&Row) -> bool,
-) -> Result<(), Error> {
-    intact(relation, None)?;
+) {
     change(relation, index, keys, |table, old| {
         // SAFETY: `old` is the tuple under the scan, and of that table.
         unsafe {
@@ -450,7 +448,6 @@ pub fn delete_where(
             }
         }
     });
-    Ok(())
 }
 
 fn change(
@@ -461,8 +458,8 @@ fn change(
 ) {
     // SAFETY: as in `scan`; the tuples are copied before the table changes under the scan.
     unsafe {
-        let table = pg_sys::table_open(relation, pg_sys::RowExclusiveLock as i32);
-        let mut keys = scan_keys(keys);
+        let table = open(relation, pg_sys::RowExclusiveLock);
+        let mut keys = scan_keys(keys, (*table).rd_att);
         let scan = pg_sys::systable_beginscan(
             table,
             index,
@@ -471,6 +468,7 @@ fn change(
             keys.len() as i32,
             keys.as_mut_ptr(),
         );
+        belongs((*scan).irel, relation);
         let mut tuples = Vec::new();
         loop {
             let tuple = pg_sys::systable_getnext(scan);
@@ -488,23 +486,31 @@ fn change(
     }
 }
 
-/// Datums and null flags, filled up to the width of the table.
-fn split(values: &[Option<pg_sys::Datum>], width: usize) -> (Vec<pg_sys::Datum>, Vec<bool>) {
-    let missing = width.saturating_sub(values.len());
-    values
-        .iter()
-        .copied()
-        .chain(std::iter::repeat_n(None, missing))
-        .map(|value| (value.unwrap_or(pg_sys::Datum::from(0)), value.is_none()))
-        .unzip()
+/// An index of another table would lead anywhere.
+///
+/// # Safety
+/// The index must be open, or null.
+unsafe fn belongs(index: pg_sys::Relation, table: pg_sys::Oid) {
+    // SAFETY: as the caller promises.
+    if !index.is_null() && unsafe { (*(*index).rd_index).indrelid } != table {
+        raise_damaged(table, "An index that should be its own is another table's.");
+    }
 }
 
-unsafe fn scan_keys(keys: &[Key]) -> Vec<pg_sys::ScanKeyData> {
+/// The conditions for the server. One that its column cannot have is an error of the server's.
+///
+/// # Safety
+/// The descriptor must be that of an open table.
+unsafe fn scan_keys(keys: &[Key], descriptor: pg_sys::TupleDesc) -> Vec<pg_sys::ScanKeyData> {
     keys.iter()
         .map(|key| {
             let mut data = pg_sys::ScanKeyData::default();
-            // SAFETY: fills the struct it is given.
+            // SAFETY: as the caller promises; fills the struct it is given.
             unsafe {
+                match type_of(descriptor, key.column) {
+                    Some(data_type) if key.types.contains(&data_type) => {}
+                    _ => damaged(descriptor, key.column, "is of another type"),
+                }
                 pg_sys::ScanKeyInit(
                     &mut data,
                     key.column as pg_sys::AttrNumber,
@@ -519,7 +525,11 @@ unsafe fn scan_keys(keys: &[Key]) -> Vec<pg_sys::ScanKeyData> {
 }
 
 /// The row of a system cache with that key.
-pub fn cached<T>(cache: u32, key: pg_sys::Datum, of: impl FnOnce(&CachedRow) -> T) -> Option<T> {
+pub(super) fn cached<T>(
+    cache: u32,
+    key: pg_sys::Datum,
+    of: impl FnOnce(&CachedRow) -> T,
+) -> Option<T> {
     // SAFETY: the tuple is released after its last use.
     unsafe {
         let tuple = pg_sys::SearchSysCache1(cache as i32, key);
@@ -533,17 +543,40 @@ pub fn cached<T>(cache: u32, key: pg_sys::Datum, of: impl FnOnce(&CachedRow) -> 
 }
 
 /// A row of a system cache.
-pub struct CachedRow {
+pub(super) struct CachedRow {
     cache: u32,
     tuple: pg_sys::HeapTuple,
 }
 
 impl CachedRow {
-    /// The value of that column; `None` for NULL.
-    pub fn get<T: FromDatum>(&self, column: u32) -> Option<T> {
-        // SAFETY: callers ask for the Rust type of the column's SQL type.
-        self.datum(column)
-            .and_then(|datum| unsafe { T::from_datum(datum, false) })
+    /// The value of that column; `None` for NULL. A column that has no such value is an error of the server's, XX001.
+    pub fn get<T: Readable>(&self, column: u32) -> Option<T> {
+        // What is no pointer can be taken for anything.
+        if T::BY_REFERENCE {
+            self.must_be(column, T::TYPES);
+        }
+        // SAFETY: the value is of one of the types, or of one that is no pointer either.
+        self.datum(column).map(|datum| unsafe { T::read(datum) })
+    }
+
+    /// Raises an error if the column is of none of the types.
+    fn must_be(&self, column: u32, types: &[pg_sys::Oid]) {
+        // SAFETY: a tuple of a cache knows its catalog, whose descriptor is there as long as it is open; what it is read for
+        // is a tuple that is pinned.
+        unsafe {
+            let catalog = pg_sys::RelationIdGetRelation((*self.tuple).t_tableOid);
+            if catalog.is_null() {
+                raise_damaged((*self.tuple).t_tableOid, "It is not there.");
+            }
+            let data_type = type_of((*catalog).rd_att, column);
+            pg_sys::RelationClose(catalog);
+            if !data_type.is_some_and(|data_type| types.contains(&data_type)) {
+                raise_damaged(
+                    (*self.tuple).t_tableOid,
+                    &format!("Its column {column} is of another type."),
+                );
+            }
+        }
     }
 
     /// The datum of that column; `None` for NULL.
@@ -561,11 +594,19 @@ impl CachedRow {
         (!null).then_some(datum)
     }
 
+    /// Whether that column is NULL.
+    pub fn is_null(&self, column: u32) -> bool {
+        self.datum(column).is_none()
+    }
+
     /// The ids of an `oidvector` column.
     pub fn oids(&self, column: u32) -> Vec<pg_sys::Oid> {
-        let datum = self.datum(column);
-        // SAFETY: the column is a vector of ids.
-        datum.map_or_else(Vec::new, |datum| unsafe { super::row::elements(datum) })
+        self.get(column).unwrap_or_default()
+    }
+
+    /// The numbers of an `int2vector` column.
+    pub fn int2s(&self, column: u32) -> Vec<i16> {
+        self.get(column).unwrap_or_default()
     }
 
     /// The oid in that column, or the invalid one.
@@ -575,10 +616,8 @@ impl CachedRow {
 
     /// The `name` in that column.
     pub fn name(&self, column: u32) -> String {
-        // SAFETY: a NameData is a nul-terminated string.
-        self.datum(column).map_or_else(String::new, |datum| unsafe {
-            from_server(CStr::from_ptr(datum.cast_mut_ptr()).to_bytes())
-        })
+        let name: Option<Name> = self.get(column);
+        name.map_or_else(String::new, |name| name.0)
     }
 
     /// The `"char"` in that column.
@@ -590,17 +629,4 @@ impl CachedRow {
     pub fn bool(&self, column: u32) -> bool {
         self.get(column).unwrap_or(false)
     }
-}
-
-/// A `text` datum.
-pub fn text(value: &str) -> pg_sys::Datum {
-    value.into_datum().unwrap_or(pg_sys::Datum::from(0))
-}
-
-/// A `text[]` datum.
-pub fn texts(values: &[String]) -> pg_sys::Datum {
-    values
-        .to_vec()
-        .into_datum()
-        .unwrap_or(pg_sys::Datum::from(0))
 }

@@ -2,8 +2,8 @@
 
 use pgrx::pg_sys;
 
-use super::{compat, names};
-use crate::error::{Error, SqlState};
+use super::{compat, names, own};
+use crate::error::Error;
 
 /// The part of the extension that the lock is on. The server itself locks extensions as a whole, which is part 0, and
 /// lets ordinary roles have it do so (`ALTER FUNCTION … DEPENDS ON EXTENSION`); an extension has no parts that a
@@ -21,11 +21,7 @@ pub fn migrations() -> Result<(), Error> {
     }
     let extension = names::own_extension();
     if extension == pg_sys::Oid::INVALID {
-        return Err(Error::new(
-            SqlState::ObjectNotInPrerequisiteState,
-            "extension \"electric\" is not created in this database",
-        )
-        .hint("CREATE EXTENSION electric;"));
+        return Err(own::not_created());
     }
     // SAFETY: takes a lock that the end of the transaction releases.
     unsafe {
@@ -39,11 +35,7 @@ pub fn migrations() -> Result<(), Error> {
     if names::own_extension() == extension {
         return Ok(());
     }
-    Err(Error::new(
-        SqlState::ObjectNotInPrerequisiteState,
-        "extension \"electric\" was dropped while this command waited for other migrations",
-    )
-    .hint("Run the command again."))
+    Err(own::gone())
 }
 
 /// Whether this transaction holds the lock of [`migrations`].

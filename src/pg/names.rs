@@ -158,16 +158,25 @@ pub fn extension_owner(extension: pg_sys::Oid) -> pg_sys::Oid {
     extension_row(extension, pg_sys::Anum_pg_extension_extowner)
 }
 
+/// The version of the extension's objects.
+pub fn extension_version(extension: pg_sys::Oid) -> Option<String> {
+    let version = |row: &super::heap::Row| row.get(pg_sys::Anum_pg_extension_extversion);
+    of_extension(extension, version).flatten()
+}
+
 fn extension_row(extension: pg_sys::Oid, column: u32) -> pg_sys::Oid {
+    of_extension(extension, |row| row.oid(column)).unwrap_or(pg_sys::Oid::INVALID)
+}
+
+fn of_extension<T>(extension: pg_sys::Oid, of: impl FnMut(&super::heap::Row) -> T) -> Option<T> {
     use super::heap::{Key, scan};
     scan(
         pg_sys::ExtensionRelationId,
         pg_sys::Oid::from(pg_sys::ExtensionOidIndexId),
         &[Key::oid(pg_sys::Anum_pg_extension_oid, extension)],
-        |row| row.oid(column),
+        of,
     )
     .pop()
-    .unwrap_or(pg_sys::Oid::INVALID)
 }
 
 /// Whether the relation is one of the extension's own.
@@ -293,5 +302,5 @@ pub fn resolve_if_there(name: &str) -> Option<pg_sys::Oid> {
 }
 
 fn heap_text(text: &str) -> Option<pg_sys::Datum> {
-    Some(super::heap::text(text))
+    Some(super::value::text(text))
 }

@@ -6,6 +6,7 @@ use pgrx::pg_sys;
 
 use super::compat::catalog as c;
 use super::heap::{self, CachedRow, Key, cached};
+use super::value::Value;
 
 /// What `pg_class` says of a relation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -398,7 +399,7 @@ pub fn mark_valid(relation: pg_sys::Oid, constraint: &str) {
     for id in ids.into_iter().flatten() {
         let key = Key::oid(c::constraint::OID, id);
         let (by_id, column) = (c::CONSTRAINTS_BY_ID, c::constraint::VALIDATED);
-        heap::set(c::CONSTRAINTS, by_id, &[key], column, true.into());
+        heap::set(c::CONSTRAINTS, by_id, &[key], column, Value::Bool(true));
     }
     invalidate(relation);
 }

@@ -1,11 +1,10 @@
 //! A row of a table, as a scan finds it.
 
 use std::cell::OnceCell;
-use std::ffi::CStr;
 
-use pgrx::{FromDatum, pg_sys};
+use pgrx::pg_sys;
 
-use super::names::from_server;
+use super::column::{Column, Name, OfColumn, Readable, damaged, type_of};
 use super::version::Version;
 
 /// A row under the scan.
@@ -66,10 +65,13 @@ impl Row {
             return values.get(column as usize - 1).copied().flatten();
         }
         let mut null = false;
-        // SAFETY: the tuple belongs to the descriptor; column numbers come from the server's headers or from the
-        // definition of our own tables.
-        let datum =
-            unsafe { pg_sys::heap_getattr(self.tuple, column as i32, self.descriptor, &mut null) };
+        // SAFETY: the tuple belongs to the descriptor, which is asked whether it has the column.
+        let datum = unsafe {
+            if type_of(self.descriptor, column).is_none() {
+                damaged(self.descriptor, column, "is not there");
+            }
+            pg_sys::heap_getattr(self.tuple, column as i32, self.descriptor, &mut null)
+        };
         (!null).then_some(datum)
     }
 
@@ -85,11 +87,25 @@ impl Row {
         }
     }
 
-    /// The value of that column; `None` for NULL.
-    pub fn get<T: FromDatum>(&self, column: u32) -> Option<T> {
-        // SAFETY: callers ask for the Rust type of the column's SQL type.
-        self.datum(column)
-            .and_then(|datum| unsafe { T::from_datum(datum, false) })
+    /// The value of that column; `None` for NULL. A column that has no such value is an error of the server's, XX001.
+    pub fn get<T: Readable>(&self, column: u32) -> Option<T> {
+        // SAFETY: the tuple belongs to the descriptor, which says of what type the value is.
+        unsafe {
+            match type_of(self.descriptor, column) {
+                Some(data_type) if T::TYPES.contains(&data_type) => {}
+                _ => damaged(self.descriptor, column, "is of another type"),
+            }
+            self.datum(column).map(|datum| T::read(datum))
+        }
+    }
+
+    /// The value of a column of ours; as [`Row::get`], and one that is NULL though it must not be is such an error too.
+    pub fn read<T: OfColumn>(&self, column: Column<T>) -> T {
+        match T::of(self.get(column.number())) {
+            Some(value) => value,
+            // SAFETY: as above.
+            None => unsafe { damaged(self.descriptor, column.number(), "is NULL") },
+        }
     }
 
     /// The oid in that column, or the invalid one.
@@ -99,10 +115,8 @@ impl Row {
 
     /// The `name` in that column.
     pub fn name(&self, column: u32) -> String {
-        // SAFETY: a NameData is a nul-terminated string.
-        self.datum(column).map_or_else(String::new, |datum| unsafe {
-            from_server(CStr::from_ptr(datum.cast_mut_ptr()).to_bytes())
-        })
+        let name: Option<Name> = self.get(column);
+        name.map_or_else(String::new, |name| name.0)
     }
 
     /// The `"char"` in that column.
@@ -117,19 +131,12 @@ impl Row {
 
     /// The ids of an `oidvector` column.
     pub fn oids(&self, column: u32) -> Vec<pg_sys::Oid> {
-        self.elements(column)
+        self.get(column).unwrap_or_default()
     }
 
     /// The numbers of an `int2vector` or `int2[]` column.
     pub fn int2s(&self, column: u32) -> Vec<i16> {
-        self.elements(column)
-    }
-
-    /// As [`elements`] has it; callers ask for the Rust type of its elements.
-    fn elements<T: Copy>(&self, column: u32) -> Vec<T> {
-        let datum = self.datum(column);
-        // SAFETY: the column is an array of such elements.
-        datum.map_or_else(Vec::new, |datum| unsafe { elements(datum) })
+        self.get(column).unwrap_or_default()
     }
 }
 

@@ -6,6 +6,7 @@ use pgrx::pg_sys;
 
 use super::compat;
 use super::heap::{self, Key, cached};
+use super::value::Value;
 
 /// The state of a table in a subscription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,17 +69,17 @@ pub fn facts(id: pg_sys::Oid) -> Option<Facts> {
 
 /// Makes a subscription over to a role, whatever that role is: the server would ask for a superuser before 16.
 pub fn give_to(id: pg_sys::Oid, role: pg_sys::Oid) {
-    set(id, column(c"subowner"), role.into());
+    set(id, column(c"subowner"), Value::Oid(role));
     // SAFETY: writes the catalog, inside a transaction.
     unsafe { pg_sys::changeDependencyOnOwner(CATALOG, id, role) }
 }
 
 /// Has a subscription reach its publisher in that way.
 pub fn set_conninfo(id: pg_sys::Oid, conninfo: &str) {
-    set(id, column(c"subconninfo"), heap::text(conninfo));
+    set(id, column(c"subconninfo"), Value::Text(conninfo));
 }
 
-fn set(id: pg_sys::Oid, column: u32, value: pg_sys::Datum) {
+fn set(id: pg_sys::Oid, column: u32, value: Value) {
     heap::set(CATALOG, BY_ID, &[Key::oid(1, id)], column, value);
     super::xact::command_counter_increment();
 }

@@ -2,10 +2,10 @@
 
 use pgrx::{IntoDatum, pg_sys};
 
+use super::column::{Moment, Xid8};
 use super::jsonb;
 
 /// A value of a column.
-#[allow(dead_code, reason = "our own tables are to be written by them")]
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Value<'a> {
     /// NULL, of any type.
@@ -19,9 +19,9 @@ pub enum Value<'a> {
     /// `oid`, or one of the types that name what has such an id.
     Oid(pg_sys::Oid),
     /// `xid8`.
-    Xid8(u64),
-    /// `timestamptz`, in microseconds since 2000-01-01 UTC.
-    Moment(i64),
+    Xid8(Xid8),
+    /// `timestamptz`.
+    Moment(Moment),
     /// `text`.
     Text(&'a str),
     /// `text[]`.
@@ -38,7 +38,6 @@ impl<'a> Value<'a> {
         text.map_or(Value::Null, Value::Text)
     }
 
-    #[allow(dead_code, reason = "our own tables are to be written by it")]
     /// Texts that may be missing.
     pub fn texts_or_null(texts: Option<&'a [String]>) -> Value<'a> {
         texts.map_or(Value::Null, Value::Texts)
@@ -67,9 +66,10 @@ impl<'a> Value<'a> {
             Value::Null => None,
             Value::Bool(value) => Some(value.into()),
             Value::Int4(value) => Some(value.into()),
-            Value::Int8(value) | Value::Moment(value) => Some(value.into()),
+            Value::Int8(value) => Some(value.into()),
+            Value::Moment(value) => Some(value.0.into()),
             Value::Oid(value) => Some(value.into()),
-            Value::Xid8(value) => Some(pg_sys::Datum::from(value)),
+            Value::Xid8(value) => Some(pg_sys::Datum::from(value.0)),
             Value::Text(value) | Value::Json(value) => Some(text(value)),
             Value::Texts(values) => values.to_vec().into_datum(),
             Value::Jsonb(value) => Some(jsonb::from_text(value)),

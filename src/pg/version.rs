@@ -4,7 +4,7 @@ use pgrx::pg_sys;
 
 use super::heap;
 use super::row::Row;
-use crate::error::Error;
+use super::value::Value;
 
 /// A version of a row: its place, and who wrote it there. A place is given away again only when what was there is gone for
 /// all, and a transaction writes nothing to a place that it has written to before.
@@ -50,7 +50,7 @@ impl Version {
 pub fn is_there(relation: pg_sys::Oid, version: Version, is_it: impl Fn(&Row) -> bool) -> bool {
     // SAFETY: the table is open meanwhile.
     unsafe {
-        let table = pg_sys::table_open(relation, pg_sys::AccessShareLock as i32);
+        let table = heap::open(relation, pg_sys::AccessShareLock);
         let is_there = is_in(table, version, is_it);
         pg_sys::table_close(table, pg_sys::AccessShareLock as i32);
         is_there
@@ -90,15 +90,14 @@ pub fn update_version(
     relation: pg_sys::Oid,
     version: Version,
     is_it: impl Fn(&Row) -> bool,
-    values: &[Option<pg_sys::Datum>],
-) -> Result<Option<Version>, Error> {
-    let width = heap::intact(relation, Some(values.len()))?;
-    // SAFETY: the table is open meanwhile; the values match its columns, which only we define.
+    values: &[Value],
+) -> Option<Version> {
+    // SAFETY: the table is open meanwhile.
     unsafe {
-        let table = pg_sys::table_open(relation, pg_sys::RowExclusiveLock as i32);
+        let table = heap::open(relation, pg_sys::RowExclusiveLock);
         let written = is_in(table, version, is_it)
-            .then(|| heap::replace(table, &mut version.place(), values, width));
+            .then(|| heap::replace(table, &mut version.place(), values));
         pg_sys::table_close(table, pg_sys::RowExclusiveLock as i32);
-        Ok(written)
+        written
     }
 }

@@ -4,11 +4,12 @@ use std::cell::Cell;
 
 use serde_json::Value;
 
+use super::tables::ddl_commands as c;
 use super::{Indexed, find};
 use crate::error::Error;
 use crate::pg::heap::{self, Key, Seen};
-use crate::pg::jsonb;
 use crate::pg::memory;
+use crate::pg::value::Value as Written;
 
 /// A row for `electric.ddl_commands`.
 pub struct Command<'a> {
@@ -49,56 +50,54 @@ pub struct Read<'a>(&'a heap::Row);
 impl Read<'_> {
     /// Gapless, in execution order.
     pub fn id(&self) -> i64 {
-        self.0.get(1).unwrap_or(0)
+        self.0.read(c::id)
     }
 
     /// The word for the change.
     pub fn command(&self) -> String {
-        self.0.get(3).unwrap_or_default()
+        self.0.read(c::command)
     }
 
     /// The table or type.
     pub fn relation(&self) -> String {
-        self.0.get(4).unwrap_or_default()
+        self.0.read(c::relation)
     }
 
     /// Its migration.
     pub fn migration(&self) -> i64 {
-        self.0.get(2).unwrap_or(0)
+        self.0.read(c::migration_id)
     }
 
     /// Canonical Postgres.
     pub fn postgres(&self) -> Vec<String> {
-        self.0.get(6).unwrap_or_default()
+        self.0.read(c::postgres)
     }
 
     /// Canonical SQLite.
     pub fn sqlite(&self) -> Vec<String> {
-        self.0.get(7).unwrap_or_default()
+        self.0.read(c::sqlite)
     }
 
     /// The change as JSON.
     pub fn op(&self) -> Value {
-        self.0
-            .get::<pgrx::JsonB>(8)
-            .map_or(Value::Null, |json| json.0)
+        self.0.read(c::op).0
     }
 
     fn place(&self) -> Place {
         Place {
             id: self.id(),
-            migration: self.0.get(2).unwrap_or(0),
-            hash: self.0.get(9).unwrap_or_default(),
+            migration: self.migration(),
+            hash: self.0.read(c::hash),
         }
     }
 }
 
 fn by_relation() -> Result<Indexed, Error> {
-    find(c"ddl_commands", c"ddl_commands_relation_idx")
+    find(&c::TABLE, c::ddl_commands_relation_idx)
 }
 
 fn by_command() -> Result<Indexed, Error> {
-    find(c"ddl_commands", c"ddl_commands_command_idx")
+    find(&c::TABLE, c::ddl_commands_command_idx)
 }
 
 fn seen_one<T>(at: Indexed, keys: &[Key], of: impl FnOnce(&Read) -> T) -> Result<Option<T>, Error> {
@@ -119,7 +118,9 @@ pub fn seen_last() -> Result<Place, Error> {
 
 /// The place of the command with that id.
 pub fn seen_place(id: i64) -> Result<Option<Place>, Error> {
-    seen_one(indexed()?, &[Key::int8(1, id)], |row| row.place())
+    seen_one(indexed()?, &[Key::int8(c::id.number(), id)], |row| {
+        row.place()
+    })
 }
 
 /// The last command of a table or type up to the one with that id.
@@ -128,7 +129,10 @@ pub fn seen_last_of<T>(
     up_to: i64,
     of: impl FnOnce(&Read) -> T,
 ) -> Result<Option<T>, Error> {
-    let keys = [Key::text(4, relation), Key::int8_up_to(1, up_to)];
+    let keys = [
+        Key::text(c::relation.number(), relation),
+        Key::int8_up_to(c::id.number(), up_to),
+    ];
     seen_one(by_relation()?, &keys, of)
 }
 
@@ -140,9 +144,9 @@ pub fn seen_last_of_kind<T>(
     of: impl FnOnce(&Read) -> T,
 ) -> Result<Option<T>, Error> {
     let keys = [
-        Key::text(3, command),
-        Key::text(4, relation),
-        Key::int8_up_to(1, up_to),
+        Key::text(c::command.number(), command),
+        Key::text(c::relation.number(), relation),
+        Key::int8_up_to(c::id.number(), up_to),
     ];
     seen_one(by_command()?, &keys, of)
 }
@@ -151,7 +155,7 @@ pub fn seen_last_of_kind<T>(
 pub fn seen_after(id: i64, mut each: impl FnMut(&Read) -> Result<(), Error>) -> Result<(), Error> {
     let Indexed { table, index } = indexed()?;
     let mut outcome = Ok(());
-    let keys = [Key::int8_from(1, id.saturating_add(1))];
+    let keys = [Key::int8_from(c::id.number(), id.saturating_add(1))];
     heap::seen_while(table, index, &keys, Seen::ByStatement, |row| {
         outcome = each(&Read(row));
         outcome.is_ok()
@@ -166,7 +170,10 @@ pub fn seen_of_kind<T>(
     mut of: impl FnMut(&Read) -> T,
 ) -> Result<Vec<T>, Error> {
     let Indexed { table, index } = by_command()?;
-    let keys = [Key::text(3, command), Key::int8_up_to(1, up_to)];
+    let keys = [
+        Key::text(c::command.number(), command),
+        Key::int8_up_to(c::id.number(), up_to),
+    ];
     Ok(heap::seen_in_order(
         table,
         index,
@@ -177,7 +184,7 @@ pub fn seen_of_kind<T>(
 }
 
 fn indexed() -> Result<Indexed, Error> {
-    find(c"ddl_commands", c"ddl_commands_pkey")
+    find(&c::TABLE, c::ddl_commands_pkey)
 }
 
 /// The table itself.
@@ -198,10 +205,10 @@ pub fn words_after(id: i64) -> Result<Vec<String>, Error> {
     let Indexed { table, index } = indexed()?;
     Ok((id + 1..=last()?.id)
         .filter_map(|id| {
-            heap::scan(table, index, &[Key::int8(1, id)], |row| {
-                row.get::<String>(3)
+            heap::scan(table, index, &[Key::int8(c::id.number(), id)], |row| {
+                row.read(c::command)
             })
-            .pop()?
+            .pop()
         })
         .collect())
 }
@@ -209,14 +216,23 @@ pub fn words_after(id: i64) -> Result<Vec<String>, Error> {
 /// Whether history already makes a table or type of that name, by that command.
 pub fn has(relation: &str, command: &str) -> Result<bool, Error> {
     let Indexed { table, index } = by_command()?;
-    let keys = [Key::text(3, command), Key::text(4, relation)];
+    let keys = [
+        Key::text(c::command.number(), command),
+        Key::text(c::relation.number(), relation),
+    ];
     Ok(heap::last_of(table, index, &keys, Seen::Now, |_| ()).is_some())
 }
 
 /// Whether history already makes a table of that name, one that replicas may have kept when it was disabled.
 pub fn has_table(relation: &str) -> Result<bool, Error> {
     let Indexed { table, index } = by_relation()?;
-    let any = heap::last_of(table, index, &[Key::text(4, relation)], Seen::Now, |_| ());
+    let any = heap::last_of(
+        table,
+        index,
+        &[Key::text(c::relation.number(), relation)],
+        Seen::Now,
+        |_| (),
+    );
     Ok(any.is_some() && (has(relation, "create_table")? || has(relation, "replace_table")?))
 }
 
@@ -227,16 +243,17 @@ pub fn insert(command: &Command) -> Result<(), Error> {
         heap::insert(
             table,
             &[
-                Some(command.id.into()),
-                Some(command.migration_id.into()),
-                Some(heap::text(command.command)),
-                Some(heap::text(command.relation)),
-                Some(heap::text(command.query)),
-                Some(heap::texts(command.postgres)),
-                Some(heap::texts(command.sqlite)),
-                Some(jsonb::from_text(command.op)),
-                Some(heap::text(command.hash)),
+                Written::Int8(command.id),
+                Written::Int8(command.migration_id),
+                Written::Text(command.command),
+                Written::Text(command.relation),
+                Written::Text(command.query),
+                Written::Texts(command.postgres),
+                Written::Texts(command.sqlite),
+                Written::Jsonb(command.op),
+                Written::Text(command.hash),
             ],
-        )
-    })
+        );
+    });
+    Ok(())
 }

@@ -3,14 +3,16 @@
 use electric_schema::framework::{self, Framework};
 use pgrx::pg_sys;
 
+use super::tables::frameworks as f;
 use crate::error::Error;
 use crate::pg::heap;
+use crate::pg::own::{self, find};
 
 /// The table; `None` where the extension is not created.
 pub fn table() -> Result<Option<pg_sys::Oid>, Error> {
-    match super::installed()? {
+    match own::schema()? {
         None => Ok(None),
-        Some(_) => Ok(Some(super::find(c"frameworks", c"frameworks_pkey")?.table)),
+        Some(_) => Ok(Some(find(&f::TABLE, f::frameworks_pkey)?.table)),
     }
 }
 
@@ -20,13 +22,13 @@ pub fn all() -> Result<Vec<Framework>, Error> {
         return Ok(Vec::new());
     };
     let mut found = heap::scan(table, pg_sys::Oid::INVALID, &[], |row| Framework {
-        name: row.get(1).unwrap_or_default(),
-        table_name: row.get(2).unwrap_or_default(),
-        columns: row.get(3).unwrap_or_default(),
-        only_columns: row.bool(4),
-        version: row.get(5).unwrap_or_default(),
-        running: row.get(6),
-        built_in: row.bool(7),
+        name: row.read(f::name),
+        table_name: row.read(f::table_name),
+        columns: row.read(f::columns),
+        only_columns: row.read(f::only_columns),
+        version: row.read(f::version),
+        running: row.read(f::running),
+        built_in: row.read(f::built_in),
     });
     framework::sort(&mut found);
     Ok(found)

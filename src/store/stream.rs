@@ -2,19 +2,28 @@
 
 use pgrx::pg_sys;
 
+use super::tables::stream_objects as s;
 use super::{Indexed, find};
 use crate::error::Error;
 use crate::pg::heap::{self, Key};
+use crate::pg::value::Value;
 
 const NONE: pg_sys::Oid = pg_sys::Oid::INVALID;
 
 fn objects() -> Result<Indexed, Error> {
-    find(c"stream_objects", c"stream_objects_pkey")
+    find(&s::TABLE, s::stream_objects_pkey)
+}
+
+fn keys(relation: pg_sys::Oid, of_type: pg_sys::Oid) -> [Key; 2] {
+    [
+        Key::oid(s::relation.number(), relation),
+        Key::oid(s::r#type.number(), of_type),
+    ]
 }
 
 fn has(relation: pg_sys::Oid, of_type: pg_sys::Oid) -> Result<bool, Error> {
     let Indexed { table, index } = objects()?;
-    let keys = [Key::oid(1, relation), Key::oid(2, of_type)];
+    let keys = keys(relation, of_type);
     Ok(!heap::scan(table, index, &keys, |_| ()).is_empty())
 }
 
@@ -24,8 +33,9 @@ fn add(relation: pg_sys::Oid, of_type: pg_sys::Oid) -> Result<(), Error> {
     }
     heap::insert(
         objects()?.table,
-        &[Some(relation.into()), Some(of_type.into())],
-    )
+        &[Value::Oid(relation), Value::Oid(of_type)],
+    );
+    Ok(())
 }
 
 /// Whether the stream made the relation of that id.
@@ -51,5 +61,6 @@ pub fn add_type(id: pg_sys::Oid) -> Result<(), Error> {
 /// A relation that the stream made is gone.
 pub fn remove_relation(id: pg_sys::Oid) -> Result<(), Error> {
     let Indexed { table, index } = objects()?;
-    heap::delete(table, index, &[Key::oid(1, id), Key::oid(2, NONE)])
+    heap::delete(table, index, &keys(id, NONE));
+    Ok(())
 }

@@ -320,10 +320,10 @@ fn changed_tables_of_ours_are_an_error_and_no_crash() {
         run(&mut client, change);
         let add = format!("ALTER TABLE items ADD COLUMN c{n} text");
         for error in [
-            database.refused_by(&mut client, &add, "XX000"),
-            database.refused(&add, "XX000"),
+            database.refused_by(&mut client, &add, "XX001"),
+            database.refused(&add, "XX001"),
         ] {
-            error.message_names(&["electric.", "was altered"]).hinted();
+            error.message_names(&["electric.", "is damaged"]).hinted();
             assert!(!error.detail.is_empty(), "{error:?}");
         }
         // The same session goes on, and so does the server; undone, it never was.
@@ -339,7 +339,7 @@ fn changed_tables_of_ours_are_an_error_and_no_crash() {
             ),
         );
         let add = format!("ALTER TABLE items ADD COLUMN of_{table} text");
-        failure(client.batch_execute(&add), "XX000").message_names(&[table, "was altered"]);
+        failure(client.batch_execute(&add), "XX001").message_names(&[table, "is damaged"]);
         run(&mut client, "ROLLBACK TO s; SELECT 1; ROLLBACK");
         let new = database.recorded(&add);
         assert_eq!(words(&new), [("add_column", "public.items")]);

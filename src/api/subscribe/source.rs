@@ -10,65 +10,7 @@ use crate::follow;
 use crate::pg::names;
 use crate::pg::publisher::{Publisher, Spool};
 use crate::pg::xact;
-
-/// Our own tables that follow, with their columns.
-const RECORDS: [(&str, &[&str]); 4] = [
-    (
-        "migrations",
-        &[
-            "id",
-            "version",
-            "source",
-            "framework",
-            "framework_version",
-            "xid",
-            "created_at",
-        ],
-    ),
-    (
-        "ddl_commands",
-        &[
-            "id",
-            "migration_id",
-            "command",
-            "relation",
-            "query",
-            "postgres",
-            "sqlite",
-            "op",
-            "hash",
-        ],
-    ),
-    (
-        "grants",
-        &[
-            "table_schema",
-            "table_name",
-            "privilege",
-            "grantee",
-            "role",
-            "scope_schema",
-            "scope_table",
-            "columns",
-            "using_path",
-            "condition",
-        ],
-    ),
-    (
-        "assignments",
-        &[
-            "table_schema",
-            "table_name",
-            "user_column",
-            "role",
-            "role_column",
-            "scope_schema",
-            "scope_table",
-            "using_path",
-            "condition",
-        ],
-    ),
-];
+use crate::store;
 
 /// An electrified table on the publisher.
 pub struct Source {
@@ -158,14 +100,14 @@ pub fn read(publisher: &Publisher) -> Result<Found, Error> {
     )?;
     let types = types.iter().map(|text| Ok(serde_json::from_str(text)?));
     let types = types.collect::<Result<_, Error>>()?;
-    let records = RECORDS.map(|(name, columns)| {
+    let records = store::records().map(|(name, columns)| {
         let list = listed(columns.iter().copied());
         publisher.spool(&format!("COPY electric.{name} ({list}) TO STDOUT"))
     });
     Ok(Found {
         tables,
         types,
-        records: records.into_iter().collect::<Result<_, _>>()?,
+        records: records.collect::<Result<_, _>>()?,
     })
 }
 
@@ -189,9 +131,9 @@ pub fn copy_rows(publisher: &Publisher, source: &Source) -> Result<(), Error> {
 /// Writes the history. Gives the tables that have it.
 pub fn write_records(records: &[Spool]) -> Result<Vec<pgrx::pg_sys::Oid>, Error> {
     let mut written = Vec::new();
-    for ((name, columns), spool) in RECORDS.iter().zip(records) {
+    for ((name, columns), spool) in store::records().zip(records) {
         let id = names::relation_of("electric", name).ok_or_else(|| missing(name))?;
-        let columns: Vec<String> = columns.iter().map(|column| (*column).to_owned()).collect();
+        let columns: Vec<String> = columns.into_iter().map(str::to_owned).collect();
         spool.copy(id, &columns);
         written.push(id);
     }
