@@ -123,7 +123,7 @@ pub fn rows_came(table: pg_sys::Oid, command: pg_sys::CommandId) {
         Ok(Some(books)) => books,
         Ok(None) => return,
         Err(error) => {
-            entry::warning(&format!("cannot name the migration: {}", error.message));
+            unnamed(&error);
             return;
         }
     };
@@ -150,6 +150,11 @@ pub fn rows_came(table: pg_sys::Oid, command: pg_sys::CommandId) {
     }
 }
 
+/// A migration must not fail because of its name.
+fn unnamed(error: &Error) {
+    entry::warning(&format!("cannot name the migration: {}", error.message));
+}
+
 /// The framework whose migration runs in this session and its version, by a row that the session wrote before.
 pub fn running() -> Result<Option<(String, String)>, Error> {
     let mut seen = HashSet::new();
@@ -171,7 +176,13 @@ pub fn running() -> Result<Option<(String, String)>, Error> {
         let Some(rows) = rows.flatten() else {
             continue;
         };
-        let (books, rows) = rows?;
+        let (books, rows) = match rows {
+            Ok(rows) => rows,
+            Err(error) => {
+                unnamed(&error);
+                return Ok(None);
+            }
+        };
         for (version, runs) in rows {
             let Some(version) = version else { continue };
             // The newest state of a row counts.

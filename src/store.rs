@@ -34,7 +34,12 @@ pub fn list() -> Result<pg_sys::Oid, Error> {
 pub fn list_and_generation() -> Result<(pg_sys::Oid, u64), Error> {
     touched::list(|| match own::schema()? {
         None => Ok(pg_sys::Oid::INVALID),
-        Some(_) => Ok(find(&tables::places::TABLE, tables::places::places_pkey)?.table),
+        Some(_) => match find(&tables::places::TABLE, tables::places::places_pkey) {
+            Ok(found) => Ok(found.table),
+            // It went while a lock on it was waited for.
+            Err(_) if names::own_extension() == pg_sys::Oid::INVALID => Ok(pg_sys::Oid::INVALID),
+            Err(error) => Err(error),
+        },
     })
 }
 

@@ -208,7 +208,12 @@ fn fault_06_the_extension_goes_only_when_nobody_migrates() {
 
 #[test]
 fn fault_06_a_migration_that_waited_while_the_extension_went_says_so() {
-    for sql in ["SELECT electric.enable('more')"] {
+    for sql in [
+        "SELECT electric.enable('more')",
+        "ALTER TABLE items ADD COLUMN a int",
+        "SELECT electric.disable('items')",
+        "ALTER TABLE items SET (electric.enabled = false)",
+    ] {
         let database = Cluster::shared().database().items();
         run(
             &mut database.client(),
@@ -231,5 +236,25 @@ fn fault_06_a_migration_that_waited_while_the_extension_went_says_so() {
             &mut waiter,
             "ALTER TABLE items ADD COLUMN a int; TRUNCATE items; DROP TABLE items",
         );
+    }
+}
+
+/// A session that knows nothing of the extension yet goes on without it.
+#[test]
+fn fault_06_ordinary_ddl_that_waited_while_the_extension_went_is_done() {
+    for sql in [
+        "CREATE TABLE new (id int)",
+        "ALTER TABLE items ADD COLUMN a int",
+    ] {
+        let database = Cluster::shared().database().items();
+        let mut holder = database.client();
+        run(&mut holder, "BEGIN; DROP EXTENSION electric");
+        let mut waiter = database.client();
+        std::thread::scope(|scope| {
+            let waits = scope.spawn(|| waiter.batch_execute(sql));
+            wait_until("it waits", || database.waiting() == 1);
+            run(&mut holder, "COMMIT");
+            waits.join().unwrap().unwrap();
+        });
     }
 }
