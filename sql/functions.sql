@@ -115,7 +115,7 @@ COMMENT ON FUNCTION electric.diagram() IS 'The electrified tables as a Mermaid e
 
 -- Where a person looks.
 CREATE VIEW electric.history AS
-    SELECT c.id, m.version, m.source, m.created_at, c.command, c.relation, c.query
+    SELECT c.id, m.version, m.source, m.created_at, c.command, c.relation
     FROM electric.ddl_commands AS c
     JOIN electric.migrations AS m ON m.id = c.migration_id
     ORDER BY c.id DESC;
@@ -126,7 +126,40 @@ COMMENT ON COLUMN electric.history.source IS 'Where the version came from: auto,
 COMMENT ON COLUMN electric.history.created_at IS 'When the migration''s transaction began';
 COMMENT ON COLUMN electric.history.command IS 'What changed';
 COMMENT ON COLUMN electric.history.relation IS 'Of which table or type';
-COMMENT ON COLUMN electric.history.query IS 'The statement as it was issued';
+
+-- The statements of a table are for its owner from when it was electrified: what was there before by its name was perhaps
+-- somebody else's.
+CREATE VIEW electric.queries WITH (security_barrier) AS
+    WITH own AS MATERIALIZED (
+        SELECT pg_catalog.format('%I.%I', e.shape ->> 'schema', e.shape ->> 'name') AS relation, t.relowner AS owner,
+               ARRAY['create_table', 'replace_table'] AS commands
+        FROM electric.electrified AS e
+        JOIN pg_catalog.pg_class AS t ON t.oid = e.relation
+        UNION ALL
+        SELECT pg_catalog.format('%I.%I', e.definition ->> 'schema', e.definition ->> 'name'), t.typowner,
+               ARRAY['create_type']
+        FROM electric.electrified_types AS e
+        JOIN pg_catalog.pg_type AS t ON t.oid = e.type
+    )
+    SELECT c.id, c.relation, c.query
+    FROM electric.ddl_commands AS c
+    LEFT JOIN (
+        SELECT own.relation, pg_catalog.max(made.id) AS since
+        FROM own
+        JOIN electric.ddl_commands AS made ON made.relation = own.relation AND made.command = ANY (own.commands)
+        WHERE pg_catalog.pg_has_role(own.owner, 'USAGE')
+        GROUP BY own.relation
+    ) AS mine ON mine.relation = c.relation
+    WHERE c.id >= mine.since
+       OR (SELECT r.rolsuper OR r.rolreplication
+                  OR pg_catalog.pg_has_role(r.oid, 'pg_read_all_data'::pg_catalog.name, 'USAGE')
+           FROM pg_catalog.pg_roles AS r
+           WHERE r.rolname = CURRENT_USER);
+COMMENT ON VIEW electric.queries IS
+    'The statements that made the commands, for members of pg_read_all_data, roles with REPLICATION and owners';
+COMMENT ON COLUMN electric.queries.id IS 'The DDL command (electric.ddl_commands.id)';
+COMMENT ON COLUMN electric.queries.relation IS 'Of which table or type';
+COMMENT ON COLUMN electric.queries.query IS 'The statement as it was issued, alone';
 
 CREATE VIEW electric.tables AS
     SELECT e.relation,
@@ -158,4 +191,4 @@ COMMENT ON COLUMN electric.tables.last_command IS 'What happened to it last';
 COMMENT ON COLUMN electric.tables.last_version IS 'In which migration';
 COMMENT ON COLUMN electric.tables.last_change IS 'When that migration''s transaction began';
 
-GRANT SELECT ON electric.history, electric.tables TO PUBLIC;
+GRANT SELECT ON electric.history, electric.queries, electric.tables TO PUBLIC;

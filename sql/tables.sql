@@ -140,6 +140,9 @@ COMMENT ON COLUMN electric.blocked.command IS 'The command that could not be don
 COMMENT ON COLUMN electric.blocked.since IS 'Since when';
 
 GRANT SELECT ON ALL TABLES IN SCHEMA electric TO PUBLIC;
+-- A statement may hold what is not for everybody's eyes. Those who may read it do so in electric.queries.
+REVOKE SELECT ON electric.ddl_commands FROM PUBLIC;
+GRANT SELECT (id, migration_id, command, relation, postgres, sqlite, op, hash) ON electric.ddl_commands TO PUBLIC;
 
 SELECT pg_catalog.pg_extension_config_dump('electric.migrations', '');
 SELECT pg_catalog.pg_extension_config_dump('electric.ddl_commands', '');

@@ -14,7 +14,7 @@ use crate::pg::calls::Calls;
 use crate::pg::compat::catalog as c;
 use crate::pg::heap::{self, Key, Row};
 use crate::pg::relation::{self, Class};
-use crate::pg::{collation, deparse, expression, names as server, restated, session, types};
+use crate::pg::{collation, deparse, expression, names as server, restated, session, size, types};
 
 mod constraints;
 mod definition;
@@ -48,7 +48,7 @@ pub struct Actual {
 
 /// The table of that id; `None` if it is gone or no table.
 pub fn table(id: pg_sys::Oid) -> Option<Actual> {
-    session::printing(|| Reader::new(id)?.read())
+    size::of_table(id, || session::printing(|| Reader::new(id)?.read()))
 }
 
 /// What the diff must know of a column that is new. The default is evaluated under the caller's settings, as Postgres

@@ -33,6 +33,10 @@ pub enum SqlState {
     SyntaxError,
     /// 55000: the table is not electrified.
     ObjectNotInPrerequisiteState,
+    /// 53200: there is not enough memory.
+    OutOfMemory,
+    /// 54000: larger than a limit.
+    ProgramLimitExceeded,
     /// XX000: what should not happen.
     Internal,
     /// One that the server gave, packed.
@@ -66,6 +70,8 @@ impl SqlState {
             SqlState::ObjectNotInPrerequisiteState => {
                 PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE
             }
+            SqlState::OutOfMemory => PgSqlErrorCode::ERRCODE_OUT_OF_MEMORY,
+            SqlState::ProgramLimitExceeded => PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
             SqlState::Internal => PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
             SqlState::Server(packed) => return packed,
         }) as i32

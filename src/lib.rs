@@ -16,6 +16,7 @@ mod error;
 mod follow;
 mod frameworks;
 mod history;
+mod limits;
 mod native;
 mod permissions;
 mod pg;
@@ -52,6 +53,7 @@ extension_sql_file!(
 /// Called once by the server when it loads the library, in the postmaster or in a backend.
 #[pg_guard]
 pub extern "C-unwind" fn _PG_init() {
+    pg::backtrace::never();
     settings::init();
     pg::hook::init();
     pg::access::init();

@@ -5,10 +5,11 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use electric_schema::change::Change;
 use electric_schema::dialect::sqlite;
 use electric_schema::model::Table;
-use electric_schema::names::{qualified_quoted, quote_literal};
+use electric_schema::names::{qualified, qualified_quoted, quote_literal};
 use electric_schema::{diff, order, refusal};
 use pgrx::pg_sys;
 
+use super::calling::{Argument, Calling};
 use crate::catalog::{self, Actual};
 use crate::error::{Error, SqlState};
 use crate::pg::entry::{Call, Datum, notice, void};
@@ -34,7 +35,9 @@ pub fn call_enable(call: &Call) -> Result<Datum, Error> {
             })
         })
         .collect::<Result<Vec<_>, _>>()?;
-    enable(&ids)?;
+    let call = Calling::function("enable", &[]);
+    let call = ids.iter().fold(call, |call, id| call.with(Some(*id)));
+    call.issues(|| enable(&ids))?;
     Ok(void())
 }
 
@@ -43,31 +46,47 @@ pub fn call_disable(call: &Call) -> Result<Datum, Error> {
     let id: pg_sys::Oid = call
         .relation(0)?
         .ok_or_else(|| Error::internal("no relation"))?;
-    disable_together(&[id])?;
+    Calling::function("disable", &["relation"])
+        .with(Some(id))
+        .issues(|| disable_together(&[id]))?;
     Ok(void())
 }
 
 /// `CALL electric.electrify(name text)`: a name without a dot is taken as it is, one with a dot as SQL reads it.
 pub fn electrify(call: &Call) -> Result<Datum, Error> {
     let name = call.text(0)?.ok_or_else(no_name)?;
-    let name = if name.contains('.') {
-        name
+    let quoted = if name.contains('.') {
+        name.clone()
     } else {
         electric_schema::names::quote_ident(&name)
     };
-    enable(&[names::resolve(&name)?])?;
+    let id = names::resolve(&quoted)?;
+    Calling::procedure("electrify", &["name"])
+        .with(Argument::Named(Some(name), qualified_name(id)))
+        .issues(|| enable(&[id]))?;
     Ok(void())
 }
 
 /// `CALL electric.electrify(schema text, name text)`: both names are taken as they are.
 pub fn electrify_in_schema(call: &Call) -> Result<Datum, Error> {
     let name = call.text(1)?.ok_or_else(no_name)?;
-    let name = match call.text(0)? {
-        Some(schema) => qualified_quoted(&schema, &name),
+    let schema = call.text(0)?;
+    let quoted = match &schema {
+        Some(schema) => qualified_quoted(schema, &name),
         None => electric_schema::names::quote_ident(&name),
     };
-    enable(&[names::resolve(&name)?])?;
+    let id = names::resolve(&quoted)?;
+    let (in_schema, named) = names::shown(id);
+    Calling::procedure("electrify", &["schema", "name"])
+        .with(Argument::Named(schema, in_schema))
+        .with(Argument::Named(Some(name), named))
+        .issues(|| enable(&[id]))?;
     Ok(void())
+}
+
+fn qualified_name(id: pg_sys::Oid) -> String {
+    let (schema, name) = names::shown(id);
+    qualified(&schema, &name)
 }
 
 fn no_name() -> Error {

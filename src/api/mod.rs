@@ -6,6 +6,7 @@ use pgrx::pg_sys::SubTransactionId;
 
 use crate::pg::{hook, xact};
 
+mod calling;
 pub mod check;
 pub mod ddlx;
 pub mod earlier;

@@ -5,6 +5,7 @@ use electric_ddlx::Expression;
 use electric_schema::permissions::{Grantee, Privilege};
 use pgrx::pg_sys;
 
+use super::calling::Calling;
 use crate::error::{Error, SqlState};
 use crate::permissions::{self, Assigned, Condition, Role, Wanted};
 use crate::pg::entry::{Call, Datum, void};
@@ -16,13 +17,26 @@ pub fn grant(call: &Call) -> Result<Datum, Error> {
     let scope = call.relation(3)?;
     let columns = listed(call, 4, "columns")?;
     let using = listed(call, 5, "using_path")?;
-    permissions::grant(
-        &wanted(call, columns)?,
-        &[table],
-        &[role(needed(call, 2, "role")?, scope)?],
-        using.as_deref(),
-        condition(call, 6)?.as_ref(),
-    )?;
+    let condition = condition(call, 6)?;
+    let grantee = needed(call, 2, "role")?;
+    let said = Calling::function("grant", PRIVILEGE)
+        .with(needed(call, 0, "privileges").ok())
+        .with(Some(table))
+        .with(Some(grantee.clone()))
+        .with_named("scope", scope)
+        .with_named("columns", columns.clone())
+        .with_named("using_path", using.clone())
+        .with_named("condition", source(condition.as_ref()));
+    let (wanted, role) = (wanted(call, columns)?, role(grantee, scope)?);
+    said.issues(|| {
+        permissions::grant(
+            &wanted,
+            &[table],
+            &[role],
+            using.as_deref(),
+            condition.as_ref(),
+        )
+    })?;
     Ok(void())
 }
 
@@ -31,11 +45,15 @@ pub fn revoke(call: &Call) -> Result<Datum, Error> {
     let table = relation(call, 1)?;
     let scope = call.relation(3)?;
     let columns = listed(call, 4, "columns")?;
-    permissions::revoke(
-        &wanted(call, columns)?,
-        &[table],
-        &[role(needed(call, 2, "role")?, scope)?],
-    )?;
+    let grantee = needed(call, 2, "role")?;
+    let said = Calling::function("revoke", PRIVILEGE)
+        .with(needed(call, 0, "privileges").ok())
+        .with(Some(table))
+        .with(Some(grantee.clone()))
+        .with_named("scope", scope)
+        .with_named("columns", columns.clone());
+    let (wanted, role) = (wanted(call, columns)?, role(grantee, scope)?);
+    said.issues(|| permissions::revoke(&wanted, &[table], &[role]))?;
     Ok(void())
 }
 
@@ -43,16 +61,56 @@ pub fn revoke(call: &Call) -> Result<Datum, Error> {
 pub fn assign(call: &Call) -> Result<Datum, Error> {
     let using = listed(call, 5, "using_path")?;
     let condition = condition(call, 6)?;
-    with_assigned(call, |assigned| {
-        permissions::assign(assigned, using.as_deref(), condition.as_ref())
+    let said = assigned("assign", call)?
+        .with_named("using_path", using.clone())
+        .with_named("condition", source(condition.as_ref()));
+    said.issues(|| {
+        with_assigned(call, |assigned| {
+            permissions::assign(assigned, using.as_deref(), condition.as_ref())
+        })
     })?;
     Ok(void())
 }
 
 /// `electric.unassign(relation, user_column, role, role_column, scope)`
 pub fn unassign(call: &Call) -> Result<Datum, Error> {
-    with_assigned(call, permissions::unassign)?;
+    assigned("unassign", call)?.issues(|| with_assigned(call, permissions::unassign))?;
     Ok(void())
+}
+
+/// The arguments of `electric.grant` and `electric.revoke`.
+const PRIVILEGE: &[&str] = &[
+    "privileges",
+    "relation",
+    "role",
+    "scope",
+    "columns",
+    "using_path",
+    "condition",
+];
+
+/// What `electric.assign` and `electric.unassign` have in common, as it would be written.
+fn assigned(function: &'static str, call: &Call) -> Result<Calling, Error> {
+    const NAMES: &[&str] = &[
+        "relation",
+        "user_column",
+        "role",
+        "role_column",
+        "scope",
+        "using_path",
+        "condition",
+    ];
+    Ok(Calling::function(function, NAMES)
+        .with(Some(relation(call, 0)?))
+        .with(Some(needed(call, 1, "user_column")?))
+        .with_named("role", call.text(2)?)
+        .with_named("role_column", call.text(3)?)
+        .with_named("scope", call.relation(4)?))
+}
+
+/// A condition as it was given.
+fn source(condition: Option<&Condition>) -> Option<String> {
+    condition.map(|condition| condition.source.0.clone())
 }
 
 fn needed(call: &Call, at: usize, name: &str) -> Result<String, Error> {

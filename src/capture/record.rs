@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 
+use electric_schema::bounded::Fault;
 use electric_schema::change::Change;
 use electric_schema::dialect::{postgres, sqlite};
 use electric_schema::hash;
@@ -9,24 +10,34 @@ use electric_schema::model::{Table, TypeDefinition, TypeKind};
 use electric_schema::op::Op;
 
 use crate::error::Error;
-use crate::pg::{hook, locks, names, relation, xact};
+use crate::limits;
+use crate::pg::{hook, locks, names, relation, reserve, text, xact};
 use crate::{follow, store, version};
 
-thread_local! {
-    /// The DDLX statement that runs.
-    static DDLX: RefCell<Option<String>> = const { RefCell::new(None) };
+/// What was asked for by a call of a function of ours, and how deep statements were nested then: what runs inside it, such as
+/// a user's event trigger, has statements of its own.
+struct Issued {
+    text: String,
+    depth: usize,
 }
 
-/// Runs `body` as what a DDLX statement does: its text is the `query` of what is recorded.
+thread_local! {
+    static ISSUED: RefCell<Option<Issued>> = const { RefCell::new(None) };
+}
+
+/// Runs `body` as what that statement does: its text is the `query` of what is recorded.
 pub fn issued<T>(text: &str, body: impl FnOnce() -> T) -> T {
     /// Puts back what was there, also when an error passes.
-    struct Before(Option<String>);
+    struct Before(Option<Issued>);
     impl Drop for Before {
         fn drop(&mut self) {
-            DDLX.set(self.0.take());
+            ISSUED.set(self.0.take());
         }
     }
-    let _before = Before(DDLX.replace(Some(text.to_owned())));
+    let _before = Before(ISSUED.replace(Some(Issued {
+        text: text.to_owned(),
+        depth: hook::depth(),
+    })));
     body()
 }
 
@@ -48,18 +59,29 @@ pub fn again(
 ) -> Result<Option<String>, Error> {
     locks::migrations()?;
     follow::refuse_own(change.command(), relation, table)?;
-    let mut op = Op::of(change, table)?;
+    let too_large = || limits::record(change.command(), relation);
+    let mut op = Op::of(change, table, limits::RECORD).map_err(|fault| match fault {
+        Fault::TooLong => too_large(),
+        Fault::Json(error) => error.into(),
+    })?;
     if let (Change::CreateTable { .. } | Change::ReplaceTable { .. }, Some(table)) = (change, table)
     {
         let id = names::relation_of(&table.schema, &table.name);
         op.has_rows(id.is_some_and(relation::has_rows));
     }
+    let table_text = op.table().map(str::to_owned);
+    let op = op.text();
+    reserve::expect(COPIES * op.len());
+    let query = query(relation)?;
     let mut postgres = postgres::statements(change, table);
     if again {
         postgres.insert(0, drop_what_was_kept(change, table));
     }
-    let table_text = op.table().map(str::to_owned);
-    let op = op.text();
+    let sqlite = sqlite::statements(change, table);
+    let statements = postgres.iter().chain(&sqlite).map(String::len);
+    if op.len() + query.len() + statements.sum::<usize>() > limits::RECORD {
+        return Err(too_large());
+    }
     let last = store::commands::last()?;
     let migration_id = version::migration(last.migration)?;
     store::commands::insert(&store::commands::Command {
@@ -67,9 +89,9 @@ pub fn again(
         migration_id,
         command: change.command(),
         relation,
-        query: &query(change).unwrap_or_default(),
+        query: &query,
         postgres: &postgres,
-        sqlite: &sqlite::statements(change, table),
+        sqlite: &sqlite,
         hash: &hash::next(&last.hash, &op),
         op: &op,
     })?;
@@ -77,18 +99,20 @@ pub fn again(
     Ok(table_text)
 }
 
-/// The statement that made the change: DDLX, a call of a function of ours, or the utility statement that runs.
-fn query(change: &Change) -> Option<String> {
-    let ddlx = DDLX.with_borrow(Clone::clone);
-    ddlx.or_else(|| match change {
-        Change::CreateTable { .. }
-        | Change::DisableTable
-        | Change::Grant(_)
-        | Change::Revoke(_)
-        | Change::Assign(_)
-        | Change::Unassign(_) => hook::calling_text(),
-        _ => hook::statement_text(),
-    })
+/// As often as what an op says is there while it is written: in two dialects, with quotes doubled, as text and as `jsonb`.
+const COPIES: usize = 10;
+
+/// The statement that made the change: a call of a function of ours, DDLX, or the utility statement that runs.
+fn query(relation: &str) -> Result<String, Error> {
+    let here = hook::depth();
+    let text = ISSUED.with_borrow(|issued| {
+        let issued = issued.as_ref().filter(|issued| issued.depth == here);
+        issued.map(|issued| issued.text.clone())
+    });
+    match text {
+        Some(text) => Ok(text),
+        None => text::statement(relation),
+    }
 }
 
 /// A table that was disabled stays on Postgres replicas as it was then. Enabled again it comes with all its rows, so

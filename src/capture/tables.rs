@@ -17,7 +17,7 @@ use crate::catalog::{self, Actual};
 use crate::error::Error;
 use crate::permissions;
 use crate::pg::touched::Reach;
-use crate::pg::{locks, relation, xact};
+use crate::pg::{locks, relation, size, xact};
 use crate::settings;
 use crate::store;
 use crate::store::Recorded;
@@ -93,7 +93,7 @@ pub fn touched(id: pg_sys::Oid, reach: &Reach, watch: &Watch) -> Result<(), Erro
         Err(_) if unrestricted => return replace::dropped(id),
         Err(refused) => return Err(refused),
     };
-    let facts = facts(id, &compared);
+    let facts = size::of_table(id, || facts(id, &compared));
     let changes = match compared.changes(&facts, policy) {
         Ok(changes) if changes.is_empty() => return Ok(()),
         Ok(changes) => changes,

@@ -2,7 +2,7 @@
 
 use std::ffi::CStr;
 
-use pgrx::{FromDatum, pg_sys};
+use pgrx::pg_sys;
 
 use super::names::from_server;
 use super::session;
@@ -26,12 +26,13 @@ fn text(function: pg_sys::Oid, arguments: &[pg_sys::Datum]) -> Option<String> {
             [a, b, c] => pg_sys::OidFunctionCall3Coll(function, none, a, b, c),
             _ => return None,
         };
-        String::from_datum(datum, false)
+        super::size::definition(datum)
     }
 }
 
 /// A stored expression (`pg_node_tree`) over the columns of a relation.
 pub fn expression(tree: pg_sys::Datum, relation: pg_sys::Oid) -> Option<String> {
+    super::size::tree(tree);
     text(PG_GET_EXPR, &[tree, relation.into()])
 }
 

@@ -8,6 +8,7 @@ use std::ffi::CString;
 
 use pgrx::pg_sys;
 
+use super::reserve;
 use super::value::Value;
 use crate::error::Error;
 
@@ -30,7 +31,7 @@ unsafe extern "C-unwind" {
 pub unsafe fn guarded(body: impl FnOnce() -> Result<Datum, Error>) -> Outcome {
     // SAFETY: the caller promises the kind of frame that the guard needs.
     unsafe {
-        pg_sys::panic::pgrx_extern_c_guard(move || match body() {
+        pg_sys::panic::pgrx_extern_c_guard(move || match reserve::held(body) {
             Ok(Datum(datum)) => Outcome {
                 datum,
                 error: std::ptr::null_mut(),
@@ -56,6 +57,29 @@ pub unsafe fn finish(outcome: Outcome) -> pg_sys::Datum {
         unsafe { ThrowErrorData(outcome.error) };
     }
     outcome.datum
+}
+
+/// Throws what the server is told, at whatever level it says.
+///
+/// # Safety
+/// No frame between the server's handler and this one may have a destructor that must run.
+pub(super) unsafe fn throw(error: &mut pg_sys::ErrorData) {
+    // SAFETY: the caller promises that errors may jump over it; ThrowErrorData copies its argument.
+    unsafe { ThrowErrorData(error) };
+}
+
+/// Raises an error from where none can be handed on, as the server's functions do. It loses its object fields.
+pub fn raise(error: Error) -> ! {
+    let code = pgrx::PgSqlErrorCode::from(error.sqlstate.code());
+    let mut report = pg_sys::panic::ErrorReport::new(code, error.message, "electric");
+    if let Some(detail) = error.detail {
+        report = report.set_detail(detail);
+    }
+    if let Some(hint) = error.hint {
+        report = report.set_hint(hint);
+    }
+    report.report(pgrx::PgLogLevel::ERROR);
+    unreachable!("an error was reported")
 }
 
 /// Defines the SQL-callable C function `$name` around a Rust function `fn(&Call) -> Result<Datum, Error>`, with the types

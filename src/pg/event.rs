@@ -21,9 +21,9 @@ impl Event {
             if context.is_null() || !pgrx::is_a(context, pg_sys::NodeTag::T_EventTriggerData) {
                 return None;
             }
-            Some(Event {
-                data: context.cast(),
-            })
+            let data: *mut pg_sys::EventTriggerData = context.cast();
+            super::text::fires((*(*data).parsetree).type_, (*data).tag);
+            Some(Event { data })
         }
     }
 

@@ -80,6 +80,7 @@ pub fn missing_value<T>(
 
 /// A stored expression (`pg_node_tree`): the constant it is, if it is one other than NULL.
 pub fn constant_of(tree: pg_sys::Datum) -> Option<pg_sys::Datum> {
+    super::size::tree(tree);
     // SAFETY: the datum is a pg_node_tree, which reads like text.
     let node: *mut pg_sys::Node = unsafe {
         let text = CString::new(String::from_datum(tree, false)?).ok()?;

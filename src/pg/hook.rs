@@ -4,7 +4,7 @@
 //! boundary every error of every utility statement would lose its cursor position and its object fields.)
 
 use std::cell::{Cell, UnsafeCell};
-use std::ffi::{CStr, c_char};
+use std::ffi::c_char;
 
 use pgrx::pg_sys;
 
@@ -177,129 +177,9 @@ unsafe fn has_no_event_trigger(pstmt: *const pg_sys::PlannedStmt) -> bool {
     }
 }
 
-/// The text of the statement that called a function of ours, alone, as it was issued.
-pub fn calling_text() -> Option<String> {
-    // SAFETY: runs the callbacks of the error context.
-    unsafe { text_from_context() }.or_else(statement_text)
-}
-
-/// The text of the utility statement that runs, alone, as it was issued.
-///
-/// In a backend whose first command loaded the library the hook was not there when that command began; then the
-/// portal that runs, or the context that the procedural language reports, has the text.
-pub fn statement_text() -> Option<String> {
-    // SAFETY: the texts belong to statements that still run; ActivePortal is valid while a portal runs.
-    unsafe {
-        if let Some(statement) = running()
-            .last()
-            .filter(|statement| !statement.text.is_null())
-        {
-            return Some(slice(statement.text, statement.location, statement.length));
-        }
-        if let Some(text) = text_from_context() {
-            return Some(text);
-        }
-        let portal = pg_sys::ActivePortal;
-        if portal.is_null() || (*portal).sourceText.is_null() {
-            return None;
-        }
-        let statements = (*portal).stmts;
-        if !statements.is_null() && (*statements).length == 1 {
-            let statement: *mut pg_sys::PlannedStmt = (*(*statements).elements).ptr_value.cast();
-            return Some(slice(
-                (*portal).sourceText,
-                (*statement).stmt_location,
-                (*statement).stmt_len,
-            ));
-        }
-        Some(slice((*portal).sourceText, -1, 0))
-    }
-}
-
-/// A statement that a procedural language runs is quoted in the first line of the error context.
-unsafe fn text_from_context() -> Option<String> {
-    // SAFETY: GetErrorContextStack runs the context callbacks as an error would, and returns a C string.
-    unsafe {
-        if pg_sys::error_context_stack.is_null() {
-            return None;
-        }
-        let context = pg_sys::GetErrorContextStack();
-        if context.is_null() {
-            return None;
-        }
-        let context = String::from_utf8_lossy(CStr::from_ptr(context).to_bytes()).into_owned();
-        let start = context.find('"')? + 1;
-        let before = &context[..start];
-        // Other frames (a function's name, say) begin with other words; only SPI quotes a statement first.
-        if !before.starts_with("SQL statement") {
-            return None;
-        }
-        let end = match context.find("\"\nPL/") {
-            Some(end) => end,
-            None => context.rfind('"')?,
-        };
-        context.get(start..end).map(str::to_owned)
-    }
-}
-
-unsafe fn slice(text: *const c_char, location: i32, length: i32) -> String {
-    // SAFETY: the caller passes a C string that a running statement owns.
-    let bytes = unsafe { CStr::from_ptr(text) }.to_bytes();
-    let start = usize::try_from(location).unwrap_or(0).min(bytes.len());
-    let end = match usize::try_from(length) {
-        Ok(n) if n > 0 => (start + n).min(bytes.len()),
-        _ => bytes.len(),
-    };
-    let text = crate::pg::names::from_server(&bytes[start..end]);
-    alone(&text)
-}
-
-/// A statement's text without what stands around it: comments and blanks before, a semicolon and blanks after.
-pub fn alone(text: &str) -> String {
-    without_leading_comments(text)
-        .trim_end()
-        .trim_end_matches(';')
-        .trim_end()
-        .to_owned()
-}
-
-/// A statement's text begins where the one before ended: comments in between are nobody's.
-fn without_leading_comments(text: &str) -> &str {
-    let mut rest = text.trim_start();
-    loop {
-        let after = if let Some(comment) = rest.strip_prefix("--") {
-            comment.split_once('\n').map_or("", |(_, after)| after)
-        } else if rest.starts_with("/*") {
-            match end_of_block_comment(rest) {
-                Some(end) => &rest[end..],
-                None => return rest,
-            }
-        } else {
-            return rest;
-        };
-        rest = after.trim_start();
-    }
-}
-
-/// Where a block comment ends; they nest.
-fn end_of_block_comment(text: &str) -> Option<usize> {
-    let bytes = text.as_bytes();
-    let (mut depth, mut at) = (0, 0);
-    while at + 1 < bytes.len() {
-        match &bytes[at..at + 2] {
-            b"/*" => {
-                depth += 1;
-                at += 2;
-            }
-            b"*/" => {
-                depth -= 1;
-                at += 2;
-                if depth == 0 {
-                    return Some(at);
-                }
-            }
-            _ => at += 1,
-        }
-    }
-    None
+/// The text of the utility statement that runs, as the hook saw it begin: the whole of what was sent, where in it the
+/// statement is, and how long it is.
+pub(super) fn running_text() -> Option<(*const c_char, i32, i32)> {
+    let statement = running().last()?;
+    (!statement.text.is_null()).then_some((statement.text, statement.location, statement.length))
 }

@@ -69,7 +69,7 @@ pub fn statements(sql: &str) -> Vec<Statement> {
                     _ => bytes.len(),
                 };
                 Statement {
-                    text: super::hook::alone(&from_server(&bytes[start..end])),
+                    text: super::text::alone(from_server(&bytes[start..end])),
                     kind: kind((*raw).stmt),
                     tree: (*raw).stmt,
                 }
@@ -194,6 +194,17 @@ impl Statement {
             (is_schema && !(*statement).name.is_null())
                 .then(|| from_server(CStr::from_ptr((*statement).name).to_bytes()))
         }
+    }
+
+    /// Its parse tree.
+    pub(super) fn tree(&self) -> *mut pg_sys::Node {
+        self.tree
+    }
+
+    /// What kind of node it is.
+    pub fn tree_tag(&self) -> pg_sys::NodeTag {
+        // SAFETY: a node, which its memory outlives.
+        unsafe { (*self.tree).type_ }
     }
 
     /// Runs the statement, as the caller. Raises its errors.

@@ -153,7 +153,7 @@ pub fn output(value: pg_sys::Datum, id: pg_sys::Oid) -> String {
         let mut function = pg_sys::Oid::INVALID;
         let mut is_varlena = false;
         pg_sys::getTypeOutputInfo(id, &mut function, &mut is_varlena);
-        from_server(CStr::from_ptr(pg_sys::OidOutputFunctionCall(function, value)).to_bytes())
+        super::size::printed(pg_sys::OidOutputFunctionCall(function, value))
     }
 }
 

@@ -72,6 +72,12 @@ pub fn subtransaction() -> pg_sys::SubTransactionId {
     unsafe { GetCurrentSubTransactionId() }
 }
 
+/// Whether this is a part of a parallel query, which can neither write nor begin a subtransaction.
+pub fn is_parallel() -> bool {
+    // SAFETY: reads variables.
+    unsafe { pg_sys::IsInParallelMode() }
+}
+
 /// When the transaction began, in microseconds since 2000-01-01 UTC.
 pub fn start() -> i64 {
     // SAFETY: reads a variable.

@@ -269,6 +269,19 @@ impl Cluster {
         self.start_by(self.command("pg_ctl").arg("-p").arg(postgres))
     }
 
+    /// The same where no process of the server may have more addresses than that many KiB: it runs out of memory soon.
+    pub fn start_limited(&self, kib: u64) -> Result<()> {
+        let script = self.directory.join("postgres-limited");
+        let postgres = self.binaries.join("postgres");
+        let text = format!(
+            "#!/bin/sh\nulimit -v {kib}\nexec {} \"$@\"\n",
+            postgres.display()
+        );
+        fs::write(&script, text)?;
+        fs::set_permissions(&script, fs::Permissions::from_mode(0o755))?;
+        self.start_from(&script)
+    }
+
     fn start_by(&self, command: &mut Command) -> Result<()> {
         let log = self.directory.join("log");
         command

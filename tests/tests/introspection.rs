@@ -309,7 +309,7 @@ fn anybody_may_look_whatever_the_session_settings() {
         "SELECT electric.schema_sql('postgres')",
         "SELECT statement FROM electric.migrations_since()",
         "SELECT relation::text FROM electric.tables",
-        "SELECT query FROM electric.history",
+        "SELECT relation FROM electric.history",
         "SELECT electric.diagram()",
     ] {
         assert_eq!(lines(&mut client, sql).len(), 1, "{sql}");
@@ -353,7 +353,8 @@ fn views_for_people() {
     assert_eq!(
         lines(
             &mut client,
-            "SELECT version || ': ' || command || ' ' || relation || ': ' || query FROM electric.history LIMIT 1"
+            "SELECT h.version || ': ' || h.command || ' ' || h.relation || ': ' || q.query \
+             FROM electric.history AS h JOIN electric.queries AS q USING (id) ORDER BY h.id DESC LIMIT 1"
         ),
         ["v2: add_column public.items: ALTER TABLE items ADD COLUMN a int"]
     );

@@ -153,7 +153,7 @@ fn the_text_is_that_of_the_command_and_not_of_ddl_that_runs_inside_it() {
 }
 
 #[test]
-fn the_text_of_an_enable_inside_code_is_the_statement_that_calls_it() {
+fn the_text_of_an_enable_inside_code_is_the_call_alone() {
     let database = items();
     run(
         &mut database.client(),
@@ -170,7 +170,7 @@ fn the_text_of_an_enable_inside_code_is_the_statement_that_calls_it() {
         let new = database.commands_after(before);
         assert_eq!(
             new[0].query.trim(),
-            format!("SELECT electric.enable('{name}')")
+            format!("SELECT electric.enable('public.{name}')")
         );
         let before = database.last_command();
         run(
@@ -180,7 +180,7 @@ fn the_text_of_an_enable_inside_code_is_the_statement_that_calls_it() {
         let new = database.commands_after(before);
         assert_eq!(
             new[0].query.trim(),
-            format!("SELECT electric.disable('{name}')")
+            format!("SELECT electric.disable('public.{name}')")
         );
     }
 }

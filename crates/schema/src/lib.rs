@@ -7,6 +7,7 @@
     reason = "errors carry all that a client shows; they are rare and never hot"
 )]
 
+pub mod bounded;
 pub mod change;
 pub mod diagram;
 pub mod dialect;

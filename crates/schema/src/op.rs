@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use serde_json::{Error, json};
+use serde_json::json;
 
+use crate::bounded::{self, Fault};
 use crate::change::{Change, LabelPosition};
 use crate::model::Table;
 
@@ -14,13 +15,14 @@ pub use read::{Names, Read, Unreadable};
 /// The version of the records' format. A replica that meets a newer one stops.
 pub const FORMAT: u32 = 1;
 
-/// What a command did, as JSON text by the keys of its parts.
-pub struct Op(BTreeMap<&'static str, String>);
+/// What a command did, as JSON text by the keys of its parts, and how many more bytes there may be.
+pub struct Op(BTreeMap<&'static str, String>, usize);
 
 impl Op {
-    /// `{"op": command, …, "table": …}`: what changed, and the table that results (none for changes of types).
-    pub fn of(change: &Change, table: Option<&Table>) -> Result<Op, Error> {
-        let mut op = Op(BTreeMap::new());
+    /// `{"op": command, …, "table": …}`: what changed, and the table that results (none for changes of types), in no more
+    /// bytes than `room`.
+    pub fn of(change: &Change, table: Option<&Table>, room: usize) -> Result<Op, Fault> {
+        let mut op = Op(BTreeMap::new(), room);
         op.shape("op", change.command())?;
         op.shape("format", &FORMAT)?;
         match change {
@@ -73,13 +75,13 @@ impl Op {
                 }
             }
             Change::ReplaceTable { from, .. } => {
-                op.sorted("from", json!({"schema": from.schema, "name": from.name, "sqlite_name": from.sqlite_name}));
+                op.sorted("from", &json!({"schema": from.schema, "name": from.name, "sqlite_name": from.sqlite_name}))?;
             }
             Change::Grant(grants) | Change::Revoke(grants) => {
-                op.sorted("grants", serde_json::to_value(grants)?);
+                op.sorted("grants", grants)?;
             }
             Change::Assign(assignments) | Change::Unassign(assignments) => {
-                op.sorted("assignments", serde_json::to_value(assignments)?);
+                op.sorted("assignments", assignments)?;
             }
             Change::Sqlite(statement) => op.shape("statement", statement)?,
         }
@@ -90,14 +92,18 @@ impl Op {
     }
 
     /// Adds a part whose keys are written in their order: those of [`crate::model`] are.
-    fn shape(&mut self, key: &'static str, part: &(impl Serialize + ?Sized)) -> Result<(), Error> {
-        self.0.insert(key, serde_json::to_string(part)?);
+    fn shape(&mut self, key: &'static str, part: &(impl Serialize + ?Sized)) -> Result<(), Fault> {
+        let text = bounded::json(part, &mut self.1)?;
+        self.0.insert(key, text);
         Ok(())
     }
 
     /// Adds a part whose keys are put into their order.
-    fn sorted(&mut self, key: &'static str, part: serde_json::Value) {
-        self.0.insert(key, crate::hash::canonical_json(&part));
+    fn sorted(&mut self, key: &'static str, part: &(impl Serialize + ?Sized)) -> Result<(), Fault> {
+        let text = bounded::json(part, &mut self.1)?;
+        let value: serde_json::Value = serde_json::from_str(&text).map_err(Fault::Json)?;
+        self.0.insert(key, crate::hash::canonical_json(&value));
+        Ok(())
     }
 
     /// Says whether a table that is made holds rows already: only the server knows.

@@ -100,9 +100,21 @@ pub fn read(publisher: &Publisher) -> Result<Found, Error> {
     )?;
     let types = types.iter().map(|text| Ok(serde_json::from_str(text)?));
     let types = types.collect::<Result<_, Error>>()?;
+    // The statements are in a view that a role with REPLICATION may read; the column it may not.
+    let shows_queries =
+        publisher.texts("SELECT pg_catalog.to_regclass('electric.queries')::text")?;
+    let shows_queries = shows_queries.first().is_some_and(|name| !name.is_empty());
     let records = store::records().map(|(name, columns)| {
         let list = listed(columns.iter().copied());
-        publisher.spool(&format!("COPY electric.{name} ({list}) TO STDOUT"))
+        let rows = if name == "ddl_commands" && shows_queries {
+            format!(
+                "(SELECT {list} FROM (SELECT id, migration_id, command, relation, postgres, sqlite, op, hash \
+                 FROM electric.ddl_commands) AS c JOIN electric.queries USING (id, relation))"
+            )
+        } else {
+            format!("electric.{name} ({list})")
+        };
+        publisher.spool(&format!("COPY {rows} TO STDOUT"))
     });
     Ok(Found {
         tables,

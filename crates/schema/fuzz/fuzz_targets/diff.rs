@@ -238,7 +238,7 @@ fuzz_target!(|shapes: (Shape, Shape)| {
         for statement in postgres::statements(&change, Some(&now)) {
             assert!(!statement.is_empty());
         }
-        let op = Op::of(&change, Some(&now)).expect("a change is JSON").text();
+        let op = Op::of(&change, Some(&now), usize::MAX).expect("a change is JSON").text();
         let op: serde_json::Value = serde_json::from_str(&op).expect("an op is JSON");
         assert_eq!(
             serde_json::from_value::<Table>(op["table"].clone())
