@@ -44,6 +44,29 @@ SELECT pg_catalog.pg_extension_config_dump('electric.stream_objects', '');
 SELECT pg_catalog.pg_extension_config_dump('electric.blocked', '');
 
 -- What goes over to replicas, and what is evaluated.
+CREATE OR REPLACE VIEW electric.tables AS
+    SELECT e.relation,
+           e.shape ->> 'sqlite_name' AS sqlite_name,
+           -- A shape that was damaged keeps nobody from the others.
+           CASE WHEN pg_catalog.json_typeof(e.shape -> 'columns') = 'array'
+               THEN pg_catalog.json_array_length(e.shape -> 'columns') END AS columns,
+           CASE WHEN pg_catalog.json_typeof(e.shape -> 'indexes') = 'array'
+               THEN pg_catalog.json_array_length(e.shape -> 'indexes') END AS indexes,
+           (SELECT pg_catalog.count(*) FROM electric.grants AS g
+            WHERE g.table_schema = e.shape ->> 'schema' AND g.table_name = e.shape ->> 'name') AS grants,
+           last.command AS last_command,
+           last.version AS last_version,
+           last.created_at AS last_change
+    FROM electric.electrified AS e
+    LEFT JOIN LATERAL (
+        SELECT c.command, m.version, m.created_at
+        FROM electric.ddl_commands AS c
+        JOIN electric.migrations AS m ON m.id = c.migration_id
+        WHERE c.relation = pg_catalog.quote_ident(e.shape ->> 'schema') || '.' || pg_catalog.quote_ident(e.shape ->> 'name')
+        ORDER BY c.id DESC
+        LIMIT 1
+    ) AS last ON true
+    ORDER BY e.shape ->> 'schema', e.shape ->> 'name';
 
 -- Limits, and what is told.
 -- A statement may hold what is not for everybody's eyes. Those who may read it do so in electric.queries.

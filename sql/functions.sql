@@ -164,8 +164,11 @@ COMMENT ON COLUMN electric.queries.query IS 'The statement as it was issued, alo
 CREATE VIEW electric.tables AS
     SELECT e.relation,
            e.shape ->> 'sqlite_name' AS sqlite_name,
-           pg_catalog.json_array_length(e.shape -> 'columns') AS columns,
-           pg_catalog.json_array_length(e.shape -> 'indexes') AS indexes,
+           -- A shape that was damaged keeps nobody from the others.
+           CASE WHEN pg_catalog.json_typeof(e.shape -> 'columns') = 'array'
+               THEN pg_catalog.json_array_length(e.shape -> 'columns') END AS columns,
+           CASE WHEN pg_catalog.json_typeof(e.shape -> 'indexes') = 'array'
+               THEN pg_catalog.json_array_length(e.shape -> 'indexes') END AS indexes,
            (SELECT pg_catalog.count(*) FROM electric.grants AS g
             WHERE g.table_schema = e.shape ->> 'schema' AND g.table_name = e.shape ->> 'name') AS grants,
            last.command AS last_command,
@@ -176,7 +179,7 @@ CREATE VIEW electric.tables AS
         SELECT c.command, m.version, m.created_at
         FROM electric.ddl_commands AS c
         JOIN electric.migrations AS m ON m.id = c.migration_id
-        WHERE c.relation = pg_catalog.format('%I.%I', e.shape ->> 'schema', e.shape ->> 'name')
+        WHERE c.relation = pg_catalog.quote_ident(e.shape ->> 'schema') || '.' || pg_catalog.quote_ident(e.shape ->> 'name')
         ORDER BY c.id DESC
         LIMIT 1
     ) AS last ON true

@@ -26,6 +26,12 @@ use definition::custom_types;
 pub use definition::{type_definition, type_definition_in_full, type_identity};
 use uses::{Needs, Uses};
 
+/// So many levels of types may be made of one another: shapes nest as deep, and many a parser of JSON reads little more.
+pub const DEPTH: usize = 100;
+
+/// So many levels are read: what an earlier version recorded is to be told from what came.
+const READABLE: usize = 120;
+
 /// A table as the catalog has it.
 pub struct Actual {
     /// Its shape; what SQLite replicas fix at creation is not filled in.
@@ -36,6 +42,8 @@ pub struct Actual {
     pub numbers: BTreeMap<String, i16>,
     /// Columns of types that no replica can hold.
     pub unsupported: BTreeSet<String>,
+    /// Columns whose types are made of one another in more levels than [`DEPTH`].
+    pub too_deep: BTreeSet<String>,
     /// Columns that are GENERATED ALWAYS AS (…) STORED.
     pub generated: BTreeSet<String>,
     /// The tables that foreign keys point to, by constraint name.
@@ -46,42 +54,74 @@ pub struct Actual {
     pub types: Vec<pg_sys::Oid>,
 }
 
-/// The table of that id; `None` if it is gone or no table.
+/// The table of that id; `None` if it is gone or no table. For who acts as its owner the values of defaults are computed.
 pub fn table(id: pg_sys::Oid) -> Option<Actual> {
-    size::of_table(id, || session::printing(|| Reader::new(id)?.read()))
+    let computes = session::acts_as_owner(id);
+    size::of_table(id, || {
+        session::printing(|| Reader::new(id, computes)?.read())
+    })
 }
 
-/// What the diff must know of a column that is new. The default is evaluated under the caller's settings, as Postgres
-/// evaluated it for the rows that exist, but as the owner of the table: the column may have come unseen, in a session
-/// without event triggers, and who finds it need not trust it.
+/// The same for those who only look: nothing is computed, and of defaults only plain constants have a value.
+pub fn look(id: pg_sys::Oid) -> Option<Actual> {
+    size::of_table(id, || session::printing(|| Reader::new(id, false)?.read()))
+}
+
+/// What the diff must know of a column that is new, for who only looks: what a default would give is not found out.
+pub fn new_column_unevaluated(id: pg_sys::Oid, actual: &Actual, column: &Column) -> NewColumn {
+    let mut facts = plain_facts(actual, column);
+    if let Some(number) = evaluated(actual, column, &facts) {
+        let default = expression::has_volatile_default(id, number);
+        facts.has_volatile_default = default.unwrap_or(false);
+        let kept = kept_value(id, number, &column.name);
+        facts.existing_value = kept.or_else(|| default.map(|_| String::new()));
+    }
+    facts
+}
+
+/// What the diff must know of a column that is new, for who acts as the table's owner. The default is evaluated under the
+/// caller's settings, as Postgres evaluated it for the rows that exist, but as the owner of the table and with nothing
+/// of a user's on the search path: the column may have come unseen, in a session without event triggers, and who finds it
+/// need not trust it.
 pub fn new_column(id: pg_sys::Oid, actual: &Actual, column: &Column) -> NewColumn {
-    let mut facts = NewColumn {
-        is_generated: actual.generated.contains(&column.name),
-        is_unsupported: actual.unsupported.contains(&column.name),
-        ..NewColumn::default()
-    };
-    let Some(&number) = actual.numbers.get(&column.name) else {
+    let mut facts = plain_facts(actual, column);
+    let Some(number) = evaluated(actual, column, &facts) else {
         return facts;
     };
-    if facts.is_generated || facts.is_unsupported || column.identity.is_some() {
+    // The server keeps a value only of a default that is not volatile.
+    facts.existing_value = kept_value(id, number, &column.name);
+    if facts.existing_value.is_some() {
         return facts;
     }
-    let _owner = session::become_owner(id);
+    // None is kept where the rows were rewritten, or where there are none.
+    let Some(_owner) = session::as_owner(id) else {
+        return facts;
+    };
     let Some(default) = expression::Default::of(id, number) else {
         return facts;
     };
     facts.has_volatile_default = default.is_volatile();
-    if facts.has_volatile_default {
-        return facts;
+    if !facts.has_volatile_default {
+        facts.existing_value = default
+            .evaluate()
+            .map(|value| session::printing(|| types::output(value, default.data_type())));
     }
-    facts.existing_value = kept_value(id, number, &column.name).or_else(|| {
-        // No value is kept where the rows were rewritten, or where there are none.
-        let value = default.evaluate()?;
-        Some(session::printing(|| {
-            types::output(value, default.data_type())
-        }))
-    });
     facts
+}
+
+fn plain_facts(actual: &Actual, column: &Column) -> NewColumn {
+    NewColumn {
+        is_generated: actual.generated.contains(&column.name),
+        is_unsupported: actual.unsupported.contains(&column.name),
+        ..NewColumn::default()
+    }
+}
+
+/// The number of the column, if rows that exist may have got a value for it.
+fn evaluated(actual: &Actual, column: &Column, facts: &NewColumn) -> Option<i16> {
+    let is_refused = facts.is_generated || facts.is_unsupported || column.identity.is_some();
+    let number = actual.numbers.get(&column.name).copied();
+    number.filter(|_| !is_refused)
 }
 
 /// What the definition of a CHECK is with the types that the table's columns have now.
@@ -117,6 +157,8 @@ struct Reader {
     plain: BTreeMap<i16, (pg_sys::Oid, pg_sys::Oid)>,
     /// The sequences of identity columns.
     identities: Vec<pg_sys::Oid>,
+    /// Whether the values of defaults are computed.
+    computes: bool,
     needs: Needs,
 }
 
@@ -129,7 +171,7 @@ struct DefaultRow {
 }
 
 impl Reader {
-    fn new(id: pg_sys::Oid) -> Option<Reader> {
+    fn new(id: pg_sys::Oid, computes: bool) -> Option<Reader> {
         let class = relation::class(id)?;
         if !matches!(class.kind, b'r' | b'p') {
             return None;
@@ -142,6 +184,7 @@ impl Reader {
             names: BTreeMap::new(),
             plain: BTreeMap::new(),
             identities: Vec::new(),
+            computes,
             needs: Needs::default(),
         })
     }
@@ -158,8 +201,16 @@ impl Reader {
             .map(|a| (a.number, (a.type_id, a.collation)))
             .collect();
         let mut types = Vec::new();
+        let depth = |attribute: &Attribute| types::depth(attribute.type_id, READABLE + 1);
+        let mut too_deep = BTreeSet::new();
         for attribute in &attributes {
-            custom_types(attribute.type_id, &mut types);
+            let depth = depth(attribute);
+            if depth > DEPTH {
+                too_deep.insert(attribute.name.clone());
+            }
+            if depth <= READABLE {
+                custom_types(attribute.type_id, &mut types);
+            }
         }
         self.own.extend(types.iter().copied());
         let arrays: Vec<pg_sys::Oid> = types.iter().filter_map(|id| types::array_of(*id)).collect();
@@ -250,6 +301,7 @@ impl Reader {
             table,
             class: self.class,
             unsupported,
+            too_deep,
             generated,
             referenced,
             identity,
@@ -299,7 +351,11 @@ impl Reader {
         default: Option<DefaultRow>,
         owned: Option<(pg_sys::Oid, bool)>,
     ) -> Option<Column> {
-        let data_type = types::column_type(attribute.type_id, attribute.modifier, attribute.dims)?;
+        let data_type = if types::depth(attribute.type_id, READABLE + 1) > READABLE {
+            types::name_of(attribute.type_id)?
+        } else {
+            types::column_type(attribute.type_id, attribute.modifier, attribute.dims)?
+        };
         self.needs.collation(attribute.collation, attribute.type_id);
         let mut column = Column {
             name: attribute.name.clone(),
@@ -325,7 +381,9 @@ impl Reader {
         } else if !attribute.has_default {
             // A column without a default of its own takes that of its domain.
             column.default_value = types::domain_base(attribute.type_id)
-                .and_then(|_| expression::constant_of_domain(self.id, attribute.number))
+                .and_then(|_| {
+                    expression::constant_of_domain(self.id, attribute.number, self.computes)
+                })
                 .map(|value| types::output(value, attribute.type_id));
         }
         Some(column)
@@ -350,7 +408,8 @@ impl Reader {
                 id: row.oid(c::default::OID),
                 // A default names no column; to print it for the relation would cost a look at all of them.
                 text: deparse::expression(tree, pg_sys::Oid::INVALID)?,
-                constant: expression::constant_of(tree).map(|value| types::output(value, type_id)),
+                constant: expression::constant_of(tree, self.computes)
+                    .map(|value| types::output(value, type_id)),
                 calls: Calls::of(&row.get::<String>(c::default::TREE)?),
             };
             Some((number, found))

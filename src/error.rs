@@ -125,6 +125,11 @@ impl Error {
         self.sqlstate == SqlState::FeatureNotSupported
     }
 
+    /// Whether something of what is recorded cannot be read.
+    pub fn is_damage(&self) -> bool {
+        self.sqlstate == SqlState::of_code("XX001")
+    }
+
     /// What should not happen; the message says where.
     pub fn internal(message: impl Into<String>) -> Self {
         Error::new(SqlState::Internal, message)

@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::error::{Error, SqlState};
+use crate::pg::entry::warning;
 use crate::pg::heap::Seen;
 use crate::store::permissions::Stored;
 use crate::store::{self, commands, migrations};
@@ -104,10 +105,23 @@ pub fn shapes(moment: &Moment) -> Result<Vec<String>, Error> {
 
 /// The shapes of the electrified tables, by schema and name.
 pub fn tables(moment: &Moment) -> Result<Vec<Table>, Error> {
-    shapes(moment)?
-        .iter()
-        .map(|shape| Ok(serde_json::from_str(shape)?))
-        .collect()
+    let read = |shape: &String| match serde_json::from_str(shape) {
+        Ok(table) => Some(table),
+        Err(error) => {
+            let remains = electric_schema::remains::of(shape, "", "");
+            say_unreadable("table", &remains.schema, &remains.name, &error);
+            None
+        }
+    };
+    Ok(shapes(moment)?.iter().filter_map(read).collect())
+}
+
+/// One shape that cannot be read is left out, and keeps nobody from the others.
+fn say_unreadable(what: &str, schema: &str, name: &str, error: &serde_json::Error) {
+    warning(&format!(
+        "what is recorded of {what} {} cannot be read: {error}",
+        electric_schema::refusal::shown(schema, name)
+    ));
 }
 
 /// A table's schema and name.
@@ -155,6 +169,10 @@ impl Past {
             let name = |key: &str| table[key].as_str().unwrap_or_default().to_owned();
             if table.is_object() {
                 shapes.insert((name("schema"), name("name")), table.to_string());
+            } else {
+                warning(&format!(
+                    "what is recorded of table {relation} cannot be read"
+                ));
             }
         }
         Ok(Past { shapes, came })
@@ -185,7 +203,10 @@ pub fn types(moment: &Moment) -> Result<Vec<TypeDefinition>, Error> {
             })?,
         };
         if let Some(mut op) = op {
-            found.push(serde_json::from_value(op["type"].take())?);
+            match serde_json::from_value(op["type"].take()) {
+                Ok(definition) => found.push(definition),
+                Err(error) => say_unreadable("type", "", &relation, &error),
+            }
         }
     }
     Ok(found)

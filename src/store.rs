@@ -8,10 +8,12 @@ use std::rc::Rc;
 
 use electric_schema::identity::Ids;
 use electric_schema::model::{Table, TypeDefinition};
+use electric_schema::remains::is_shallow;
 use pgrx::pg_sys;
 
 use crate::error::Error;
 use crate::pg::column::{Moment, Xid8};
+use crate::pg::entry::warning;
 use crate::pg::heap::{self, Key, Seen, Version};
 use crate::pg::own::{self, find};
 use crate::pg::value::Value;
@@ -118,9 +120,10 @@ pub mod shapes {
     }
 
     fn read(id: pg_sys::Oid, row: &heap::Row) -> Result<Recorded, Error> {
+        let unreadable = |error| unreadable(id, &error);
         let recorded = Recorded {
-            table: Rc::new(serde_json::from_str(&row.read(e::shape))?),
-            identity: Rc::new(serde_json::from_str(&row.read(e::identity))?),
+            table: Rc::new(serde_json::from_str(&row.read(e::shape)).map_err(unreadable)?),
+            identity: Rc::new(serde_json::from_str(&row.read(e::identity)).map_err(unreadable)?),
         };
         keep(id, row.version(), recorded.clone());
         Ok(recorded)
@@ -140,7 +143,38 @@ pub mod shapes {
         Ok(get(id)?.map(|recorded| recorded.table))
     }
 
-    /// The shapes that the calling statement sees, as JSON texts, by the schema and name in them.
+    /// The recorded shape of a table or, where that cannot be read any more, what can be told of it: at least its names.
+    pub fn remains(id: pg_sys::Oid) -> Result<Option<Table>, Error> {
+        match shape(id) {
+            Err(error) if error.is_damage() => {}
+            shape => return Ok(shape?.map(Rc::unwrap_or_clone)),
+        }
+        let Indexed { table, index } = indexed()?;
+        let (schema, name) = names::shown(id);
+        let found = heap::scan(table, index, &[Key::oid(e::relation.number(), id)], |row| {
+            electric_schema::remains::of(&row.read(e::shape), &schema, &name)
+        });
+        Ok(found.into_iter().next())
+    }
+
+    fn unreadable(id: pg_sys::Oid, error: &serde_json::Error) -> Error {
+        let (schema, name) = names::shown(id);
+        own::damaged(
+            format!(
+                "what is recorded of table {} cannot be read",
+                electric_schema::refusal::shown(&schema, &name)
+            ),
+            format!("Its row in electric.electrified is not as it was written: {error}."),
+        )
+        .hint(format!(
+            "Its owner can take it out: SELECT electric.disable({}); a superuser can record it anew: SET electric.policy = 'unrestricted'; and any DDL command on it.",
+            electric_schema::names::quote_literal(&electric_schema::names::qualified(&schema, &name))
+        ))
+        .table(schema, name)
+    }
+
+    /// The shapes that the calling statement sees, as JSON texts, by the schema and name in them; those that cannot be read
+    /// are left out, with a warning.
     pub fn seen() -> Result<BTreeMap<(String, String), String>, Error> {
         /// The part of a shape that it is ordered by.
         #[derive(serde::Deserialize)]
@@ -150,15 +184,24 @@ pub mod shapes {
         }
         let Indexed { table, index } = indexed()?;
         let texts = heap::seen_in_order(table, index, &[], Seen::ByStatement, |row| {
-            row.read(e::shape)
+            (row.read(e::relation), row.read(e::shape))
         });
-        texts
-            .into_iter()
-            .map(|text| {
-                let Name { schema, name } = serde_json::from_str(&text)?;
-                Ok(((schema, name), text))
-            })
-            .collect()
+        let named = |(id, text): (pg_sys::Oid, String)| {
+            let named = serde_json::from_str(&text).map_err(|error| unreadable(id, &error));
+            match named {
+                Ok(Name { schema, name }) if is_shallow(&text) => Some(((schema, name), text)),
+                Ok(_) => {
+                    let error = serde::de::Error::custom("it is nested too deep");
+                    warning(&unreadable(id, &error).message);
+                    None
+                }
+                Err(error) => {
+                    warning(&error.message);
+                    None
+                }
+            }
+        };
+        Ok(texts.into_iter().filter_map(named).collect())
     }
 
     /// Records the shape of a table that becomes electrified; `text` is its JSON, where that is at hand.
@@ -273,20 +316,51 @@ pub mod types {
             (row.read(t::definition), row.read(t::identity))
         });
         match found.into_iter().next() {
-            Some((json, identity)) => Ok(Some((serde_json::from_str(&json)?, identity))),
+            Some((text, identity)) => {
+                let definition = serde_json::from_str(&text);
+                Ok(Some((
+                    definition.map_err(|error| unreadable(id, &error))?,
+                    identity,
+                )))
+            }
             None => Ok(None),
         }
     }
 
-    /// The definitions that the calling statement sees, in no particular order.
+    /// Whether a type is recorded, be it readable or not.
+    pub fn has(id: pg_sys::Oid) -> Result<bool, Error> {
+        let Indexed { table, index } = indexed()?;
+        let key = Key::oid(t::r#type.number(), id);
+        Ok(!heap::scan(table, index, &[key], |_| ()).is_empty())
+    }
+
+    fn unreadable(id: pg_sys::Oid, error: &serde_json::Error) -> Error {
+        let (schema, name) = names::shown_type(id);
+        own::damaged(
+            format!(
+                "what is recorded of type {} cannot be read",
+                electric_schema::refusal::shown(&schema, &name)
+            ),
+            format!("Its row in electric.electrified_types is not as it was written: {error}."),
+        )
+        .hint("A superuser can record it anew: SET electric.policy = 'unrestricted'; and any DDL command on it. It goes with the last table that uses it, too.")
+    }
+
+    /// The definitions that the calling statement sees, in no particular order; those that cannot be read are left out,
+    /// with a warning.
     pub fn seen() -> Result<Vec<TypeDefinition>, Error> {
         let Indexed { table, index } = indexed()?;
-        heap::seen_in_order(table, index, &[], Seen::ByStatement, |row| {
-            row.read(t::definition)
-        })
-        .iter()
-        .map(|text| Ok(serde_json::from_str(text)?))
-        .collect()
+        let texts = heap::seen_in_order(table, index, &[], Seen::ByStatement, |row| {
+            (row.read(t::r#type), row.read(t::definition))
+        });
+        let readable = |(id, text): (pg_sys::Oid, String)| match serde_json::from_str(&text) {
+            Ok(definition) => Some(definition),
+            Err(error) => {
+                warning(&unreadable(id, &error).message);
+                None
+            }
+        };
+        Ok(texts.into_iter().filter_map(readable).collect())
     }
 
     /// Records a type.
@@ -350,6 +424,16 @@ pub mod sqlite_names {
     pub fn take(name: &str, id: pg_sys::Oid) -> Result<(), Error> {
         let name = electric_schema::names::sqlite_fold(name);
         heap::insert(indexed()?.table, &[Value::Text(&name), Value::Oid(id)]);
+        Ok(())
+    }
+
+    /// Gives back all names of a table and its indexes.
+    pub fn release_of(id: pg_sys::Oid) -> Result<(), Error> {
+        let none = pg_sys::Oid::INVALID;
+        let held = |row: &heap::Row| (row.read(n::relation) == id).then(|| row.read(n::name));
+        let names = heap::scan(indexed()?.table, none, &[], held);
+        names.iter().flatten().try_for_each(|name| release(name))?;
+        crate::pg::xact::command_counter_increment();
         Ok(())
     }
 

@@ -203,8 +203,8 @@ pub struct Difference {
     pub relation: String,
     /// What is wrong.
     pub problem: String,
-    /// What is recorded.
-    pub recorded: String,
+    /// What is recorded, where that can be read.
+    pub recorded: Option<String>,
     /// What the catalog has, where there is anything.
     pub actual: Option<String>,
 }
@@ -217,7 +217,7 @@ pub fn drift(call: &Call) -> Result<Datum, Error> {
         rows.add(&[
             Value::Text(&found.relation),
             Value::Text(&found.problem),
-            Value::Jsonb(&found.recorded),
+            found.recorded.as_deref().map_or(Value::Null, Value::Jsonb),
             found.actual.as_deref().map_or(Value::Null, Value::Jsonb),
         ])?;
     }
@@ -228,20 +228,32 @@ pub fn drift(call: &Call) -> Result<Datum, Error> {
 pub fn differences() -> Result<Vec<Difference>, Error> {
     let mut report = Vec::new();
     for id in store::shapes::ids()? {
-        let Some(recorded) = store::shapes::shape(id)? else {
+        let Some(found) = tables::drift(id, Policy::Additive)? else {
             continue;
         };
-        let Some(problem) = tables::drift(id, Policy::Additive)? else {
-            continue;
-        };
-        let actual = crate::catalog::table(id).map(|actual| actual.table);
-        let actual = actual.map(|table| serde_json::to_string(&table));
+        let (schema, name) = names::shown(id);
+        let json = |table: &electric_schema::model::Table| serde_json::to_string(table);
+        let recorded = found.recorded.as_deref();
         report.push(Difference {
-            relation: recorded.qualified_name(),
-            problem,
-            recorded: serde_json::to_string(&*recorded)?,
-            actual: actual.transpose()?,
+            relation: recorded.map_or_else(
+                || electric_schema::names::qualified(&schema, &name),
+                |table| table.qualified_name(),
+            ),
+            problem: found.problem,
+            recorded: recorded.map(json).transpose()?,
+            actual: found.actual.as_ref().map(json).transpose()?,
         });
+    }
+    for id in store::types::ids()? {
+        if let Err(damage) = store::types::get(id) {
+            let (schema, name) = names::shown_type(id);
+            report.push(Difference {
+                relation: electric_schema::names::qualified(&schema, &name),
+                problem: damage.message,
+                recorded: None,
+                actual: None,
+            });
+        }
     }
     report.sort();
     Ok(report)

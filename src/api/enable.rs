@@ -278,7 +278,7 @@ fn disable(id: pg_sys::Oid, together: &[pg_sys::Oid]) -> Result<(), Error> {
     locks::migrations()?;
     capture::arrival::take_on()?;
     locks::table(id);
-    let Some(recorded) = store::shapes::shape(id)? else {
+    let Some(recorded) = store::shapes::remains(id)? else {
         notice(&format!("table {shown} is not electrified"));
         return Ok(());
     };
@@ -320,7 +320,7 @@ fn disable(id: pg_sys::Oid, together: &[pg_sys::Oid]) -> Result<(), Error> {
 /// Forgets all that is remembered of a table.
 pub fn forget(id: pg_sys::Oid, recorded: &Table) -> Result<(), Error> {
     store::shapes::delete(id)?;
-    release_names(recorded)?;
+    store::sqlite_names::release_of(id)?;
     permissions::keep::forget(&recorded.schema, &recorded.name)?;
     release_types()
 }
@@ -335,20 +335,6 @@ pub fn release_types() -> Result<(), Error> {
         }
     }
     watch::changed();
-    Ok(())
-}
-
-/// Gives back the names that a table and its indexes have in SQLite.
-pub fn release_names(recorded: &Table) -> Result<(), Error> {
-    store::sqlite_names::release(&recorded.sqlite_name)?;
-    for index in recorded
-        .indexes
-        .iter()
-        .filter_map(|index| index.sqlite_name.as_ref())
-    {
-        store::sqlite_names::release(index)?;
-    }
-    xact::command_counter_increment();
     Ok(())
 }
 

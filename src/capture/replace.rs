@@ -16,9 +16,20 @@ use crate::pg::{relation, xact};
 use crate::watch::{self, Watch};
 use crate::{catalog, permissions, store};
 
+/// A table was dropped, or what is recorded of it cannot be read any more: then it is recorded anew.
+pub fn lost(id: pg_sys::Oid, watch: &Watch) -> Result<(), Error> {
+    let remains = store::shapes::remains(id)?;
+    match (remains, catalog::table(id)) {
+        (Some(recorded), Some(actual)) => {
+            table(id, Compared::with_remains(recorded, actual), watch)
+        }
+        _ => dropped(id),
+    }
+}
+
 /// A table was dropped.
 pub fn dropped(id: pg_sys::Oid) -> Result<(), Error> {
-    let Some(recorded) = store::shapes::shape(id)? else {
+    let Some(recorded) = store::shapes::remains(id)? else {
         return Ok(());
     };
     record::one(
@@ -43,7 +54,7 @@ pub(super) fn table(id: pg_sys::Oid, compared: Compared, watch: &Watch) -> Resul
     for type_id in &actual.types {
         types::use_type(*type_id)?;
     }
-    enable::release_names(&recorded)?;
+    store::sqlite_names::release_of(id)?;
     let actual = enable::ready(id, actual, watch)?;
     if (&recorded.schema, &recorded.name) != (&actual.table.schema, &actual.table.name) {
         permissions::keep::forget(&recorded.schema, &recorded.name)?;
@@ -54,7 +65,7 @@ pub(super) fn table(id: pg_sys::Oid, compared: Compared, watch: &Watch) -> Resul
         .iter()
         .filter(|(other, _)| *other != id && watch.has(*other))
     {
-        if let Some(read) = catalog::table(*other) {
+        if let Some(read) = catalog::look(*other) {
             let name = read.table.qualified_name();
             let keys = read
                 .table

@@ -15,7 +15,7 @@ use crate::watch::{self, Watch};
 
 /// Records a type that electrified tables begin to use; nothing if it is known.
 pub fn use_type(id: pg_sys::Oid) -> Result<(), Error> {
-    if store::types::get(id)?.is_some() {
+    if store::types::has(id)? {
         return Ok(());
     }
     // A label that another transaction is adding is waited for.
@@ -35,8 +35,15 @@ pub fn use_type(id: pg_sys::Oid) -> Result<(), Error> {
 /// Records or refuses what happened to a type that electrified tables use. Gives the tables that replicas must fetch
 /// anew because of it: none, unless the policy is unrestricted.
 pub fn touched(id: pg_sys::Oid, watch: &Watch) -> Result<Vec<u32>, Error> {
-    if is_as_recorded(id)? {
-        return Ok(Vec::new());
+    let is_unrestricted = || settings::effective_policy().1;
+    match is_as_recorded(id) {
+        Ok(true) => return Ok(Vec::new()),
+        Err(error) if error.is_damage() && is_unrestricted() => {
+            locks::migrations()?;
+            return anew(id, watch);
+        }
+        Ok(false) => {}
+        Err(error) => return Err(error),
     }
     locks::migrations()?;
     if is_as_recorded(id)? {
@@ -47,16 +54,11 @@ pub fn touched(id: pg_sys::Oid, watch: &Watch) -> Result<Vec<u32>, Error> {
     };
     let added = match labels_that_came(id, &recorded) {
         Ok(added) => added,
-        Err(action) if !settings::effective_policy().1 => {
+        Err(action) if !is_unrestricted() => {
             let TypeDefinition { schema, name, .. } = &recorded;
             return Err(refusal::change_type_in_use(schema, name, action).into());
         }
-        Err(_) => {
-            store::types::delete(id)?;
-            xact::command_counter_increment();
-            use_type(id)?;
-            return Ok(watch.tables_with_type(id));
-        }
+        Err(_) => return anew(id, watch),
     };
     let mut enum_type = recorded.clone();
     for (value, position) in added {
@@ -77,6 +79,14 @@ pub fn touched(id: pg_sys::Oid, watch: &Watch) -> Result<Vec<u32>, Error> {
     store::types::update(id, &enum_type, &catalog::type_identity(id))?;
     xact::command_counter_increment();
     Ok(Vec::new())
+}
+
+/// Records a type anew. Gives the tables that replicas must fetch because of it.
+fn anew(id: pg_sys::Oid, watch: &Watch) -> Result<Vec<u32>, Error> {
+    store::types::delete(id)?;
+    xact::command_counter_increment();
+    use_type(id)?;
+    Ok(watch.tables_with_type(id))
 }
 
 /// The labels that were added to an enum; what else was done to the type, if anything was.
@@ -101,7 +111,7 @@ fn labels_that_came(
 
 /// Takes on a type that was recorded in another database, if it is as recorded.
 pub(super) fn take_on(id: pg_sys::Oid) -> Result<(), Error> {
-    if is_as_recorded(id)?
+    if is_as_recorded(id).unwrap_or(false)
         && let Some((recorded, _)) = store::types::get(id)?
     {
         store::types::update(id, &recorded, &catalog::type_identity(id))?;

@@ -11,6 +11,8 @@ use crate::error::Error;
 use crate::pg::condition;
 use crate::pg::entry::warning;
 use crate::pg::heap::Seen;
+use crate::pg::names;
+use crate::store;
 use crate::store::permissions as rows;
 
 /// A change is about to be recorded: refuses one that would take away what privileges rely on, or constrain rows that
@@ -99,7 +101,8 @@ fn broken(
                   scope: Option<(&str, &str)>,
                   path: Option<&[String]>| {
         let Some(table) = lookup(schema, name) else {
-            return false;
+            // Of a table that cannot be read nothing is known to have gone.
+            return is_unreadable(schema, name);
         };
         let reaches = match scope {
             None => true,
@@ -127,6 +130,11 @@ fn broken(
             || lacks_columns(&of.table_schema, &of.table_name, &of.condition)
     });
     Ok((grants, assignments))
+}
+
+fn is_unreadable(schema: &str, name: &str) -> bool {
+    names::relation_of(schema, name)
+        .is_some_and(|id| store::shapes::shape(id).is_err_and(|error| error.is_damage()))
 }
 
 /// Whether a condition over rows of the table names a column that is not there. It was analysed when it was granted, as

@@ -49,6 +49,41 @@ impl Event {
     }
 }
 
+impl Event {
+    /// Whether the command changes nothing of tables that the caller does not own: it refers to them, or gives and takes
+    /// rights. Of what is not known to be so it is not said.
+    pub fn merely_touches(&self) -> bool {
+        use pg_sys::NodeTag::*;
+        // SAFETY: the parse tree belongs to the running command; the tag says which struct it is.
+        unsafe {
+            let tree = (*self.data).parsetree;
+            match (*tree).type_ {
+                T_CreateStmt
+                | T_CreateTableAsStmt
+                | T_CreateForeignTableStmt
+                | T_CreateTrigStmt
+                | T_GrantStmt
+                | T_ViewStmt
+                | T_CommentStmt => true,
+                T_AlterTableStmt => {
+                    let alter = &*tree.cast::<pg_sys::AlterTableStmt>();
+                    let cascades = |at: usize| {
+                        let action = (*(*alter.cmds).elements.add(at)).ptr_value;
+                        let action: *const pg_sys::AlterTableCmd = action.cast();
+                        (*action).behavior == pg_sys::DropBehavior::DROP_CASCADE
+                    };
+                    let count = match alter.cmds.is_null() {
+                        true => 0,
+                        false => usize::try_from((*alter.cmds).length).unwrap_or(0),
+                    };
+                    alter.objtype == pg_sys::ObjectType::OBJECT_TABLE && !(0..count).any(cascades)
+                }
+                _ => false,
+            }
+        }
+    }
+}
+
 /// The table that is about to be rewritten, and why (`AT_REWRITE_…` of the server); inside a `table_rewrite` trigger.
 pub fn rewritten() -> Option<(pg_sys::Oid, i32)> {
     // SAFETY: both raise an error outside such a trigger.

@@ -56,6 +56,18 @@ impl Default {
     }
 }
 
+/// Whether the default of a column, its own or that of its domain, is volatile as it is written; `None` where there is
+/// none. Nothing is evaluated.
+pub fn has_volatile_default(relation: pg_sys::Oid, column: i16) -> Option<bool> {
+    // SAFETY: the relation is open while its descriptor is read; the tree is only looked at.
+    unsafe {
+        let open = pg_sys::relation_open(relation, pg_sys::AccessShareLock as i32);
+        let tree = pg_sys::build_column_default(open, column.into());
+        pg_sys::relation_close(open, pg_sys::AccessShareLock as i32);
+        (!tree.is_null()).then(|| pg_sys::contain_volatile_functions(tree))
+    }
+}
+
 /// The value that rows made before the column got when it was added; `None` where the server keeps none.
 pub fn missing_value<T>(
     relation: pg_sys::Oid,
@@ -78,19 +90,23 @@ pub fn missing_value<T>(
     }
 }
 
-/// A stored expression (`pg_node_tree`): the constant it is, if it is one other than NULL.
-pub fn constant_of(tree: pg_sys::Datum) -> Option<pg_sys::Datum> {
+/// A stored expression (`pg_node_tree`): the constant it is, if it is one other than NULL, or what it `computes`.
+pub fn constant_of(tree: pg_sys::Datum, computes: bool) -> Option<pg_sys::Datum> {
     super::size::tree(tree);
     // SAFETY: the datum is a pg_node_tree, which reads like text.
     let node: *mut pg_sys::Node = unsafe {
         let text = CString::new(String::from_datum(tree, false)?).ok()?;
         pg_sys::stringToNode(text.as_ptr()).cast()
     };
-    constant(node)
+    constant(node, computes)
 }
 
-/// The constant that a column without a default of its own takes from its domain.
-pub fn constant_of_domain(relation: pg_sys::Oid, column: i16) -> Option<pg_sys::Datum> {
+/// The constant that a column without a default of its own takes from its domain, as [`constant_of`].
+pub fn constant_of_domain(
+    relation: pg_sys::Oid,
+    column: i16,
+    computes: bool,
+) -> Option<pg_sys::Datum> {
     // SAFETY: the relation is open while its descriptor is read.
     let node = unsafe {
         let open = pg_sys::relation_open(relation, pg_sys::AccessShareLock as i32);
@@ -98,19 +114,21 @@ pub fn constant_of_domain(relation: pg_sys::Oid, column: i16) -> Option<pg_sys::
         pg_sys::relation_close(open, pg_sys::AccessShareLock as i32);
         node
     };
-    (!node.is_null()).then(|| constant(node)).flatten()
+    (!node.is_null())
+        .then(|| constant(node, computes))
+        .flatten()
 }
 
-/// The value of an expression that is a constant, or made of constants by the server's own immutable functions and
-/// casts. Nothing of a user's is ever run here: a shape is read by whoever happens to touch the table.
-fn constant(node: *mut pg_sys::Node) -> Option<pg_sys::Datum> {
+/// The value of an expression that is a constant or, where it is to be computed, made of constants by the server's own
+/// immutable functions and casts. Nothing of a user's is ever run here.
+fn constant(node: *mut pg_sys::Node, computes: bool) -> Option<pg_sys::Datum> {
     // SAFETY: a node tree; its tags say what the nodes are.
     unsafe {
         let node = without_domain(node);
         if pgrx::is_a(node, pg_sys::NodeTag::T_Const) {
             return value_of(node.cast());
         }
-        if !is_built_in(node) {
+        if !computes || !is_built_in(node) {
             return None;
         }
         // A valid default may still fail when it is evaluated: `varchar(3) DEFAULT 'too long'`.

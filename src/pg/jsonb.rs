@@ -15,6 +15,17 @@ pub fn from_text(json: &str) -> pg_sys::Datum {
     datum
 }
 
+/// The text of a `jsonb` datum.
+pub fn to_text(datum: pg_sys::Datum) -> String {
+    // SAFETY: jsonb_out takes a jsonb and returns a C string.
+    unsafe {
+        let text = pgrx::direct_function_call_as_datum(pg_sys::jsonb_out, &[Some(datum)]);
+        text.map_or_else(String::new, |text| {
+            super::names::from_server(std::ffi::CStr::from_ptr(text.cast_mut_ptr()).to_bytes())
+        })
+    }
+}
+
 /// By the server's parser.
 fn parsed(json: &str) -> pg_sys::Datum {
     let json = CString::new(json).unwrap_or_default();

@@ -108,6 +108,14 @@ pub fn shown(id: pg_sys::Oid) -> (String, String) {
     )
 }
 
+/// The schema and name of a type as messages show it, whatever became of it.
+pub fn shown_type(id: pg_sys::Oid) -> (String, String) {
+    match super::types::identity(id) {
+        Some((schema, name, _)) => (schema, name),
+        None => (String::new(), id.to_u32().to_string()),
+    }
+}
+
 /// The extension's id, or the invalid one.
 pub fn extension_id(name: &CStr) -> pg_sys::Oid {
     // SAFETY: looks up the catalog.

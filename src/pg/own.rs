@@ -66,7 +66,8 @@ pub fn schema() -> Result<Option<pg_sys::Oid>, Error> {
     }
 }
 
-fn damaged(message: impl Into<String>, detail: impl Into<String>) -> Error {
+/// What the extension has here is not as it was made or written.
+pub fn damaged(message: impl Into<String>, detail: impl Into<String>) -> Error {
     Error::new(SqlState::of_code("XX001"), message)
         .detail(detail)
         .hint("Undo what was done to it, restore the electric schema from a backup, or drop the extension and create it again.")

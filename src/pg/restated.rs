@@ -10,12 +10,13 @@ use super::{condition, deparse, session, subtransaction};
 /// constraints of a column. `None` if it does not read as a CHECK of the table any more. Call it within
 /// [`session::printing`].
 ///
-/// Reading a literal may run what belongs to its type, such as a domain's CHECK: it is done as the owner of the table.
+/// Reading a literal may run what belongs to its type, such as a domain's CHECK: it is done as the owner of the table, and
+/// only for who may act as that.
 pub fn check(table: pg_sys::Oid, definition: &str) -> Option<String> {
     session::prints();
     let (expression, suffix) = definition.strip_prefix("CHECK (")?.rsplit_once(')')?;
     let source = CString::new(expression).ok()?;
-    let _owner = session::become_owner(table);
+    let _owner = session::as_owner(table)?;
     let text = subtransaction::run(std::panic::AssertUnwindSafe(|| {
         // SAFETY: the tree was made by the parser for this call alone; the table is open while names are looked up in it.
         unsafe {
@@ -34,5 +35,10 @@ pub fn check(table: pg_sys::Oid, definition: &str) -> Option<String> {
             deparse::expression(pg_sys::Datum::from(tree), table)
         }
     }));
-    Some(format!("CHECK ({}){suffix}", text.ok().flatten()?))
+    let text = match text {
+        Ok(text) => text?,
+        Err(error) if error.is_about_definition() => return None,
+        Err(error) => error.rethrow(),
+    };
+    Some(format!("CHECK ({text}){suffix}"))
 }

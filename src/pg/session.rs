@@ -194,12 +194,26 @@ pub fn elevate() -> Result<Elevated, crate::error::Error> {
     })
 }
 
-/// Become the owner of a table until the guard is dropped, as the server does for what belongs to a table: whoever
-/// touches it lends the owner's functions no rights.
-pub fn become_owner(table: pg_sys::Oid) -> Option<Become> {
-    let owner = super::relation::owner(table).filter(|owner| *owner != user())?;
+/// The identity of a table's owner, and a search path on which nothing of a user's lies.
+pub struct AsOwner {
+    _user: Become,
+    _settings: Settings,
+}
+
+/// Become the owner of a table until the guard is dropped, for what must be evaluated of what belongs to the table; `None`
+/// if it is gone. The other settings stay: the values of rows that are there came about under them.
+pub fn as_owner(table: pg_sys::Oid) -> Option<AsOwner> {
+    let owner = super::relation::owner(table)?;
     let flags = pg_sys::SECURITY_LOCAL_USERID_CHANGE | pg_sys::SECURITY_RESTRICTED_OPERATION;
-    Some(Become::role(owner, flags))
+    Some(AsOwner {
+        _settings: Settings::with(&CANONICAL[..1]),
+        _user: Become::role(owner, flags),
+    })
+}
+
+/// Whether the caller owns the table, as a member of its owner and a superuser do.
+pub fn acts_as_owner(table: pg_sys::Oid) -> bool {
+    super::relation::owner(table).is_some_and(has_privileges_of)
 }
 
 /// The role that calls.

@@ -51,6 +51,11 @@ impl Caught {
         self.class() == *b"22"
     }
 
+    /// Classes 22 and 42: what was said makes no sense, or not any more.
+    pub fn is_about_definition(&self) -> bool {
+        self.is_about_values() || self.class() == *b"42"
+    }
+
     /// The statement demands to be outside a transaction.
     pub fn is_about_transaction(&self) -> bool {
         self.report().sql_error_code() == PgSqlErrorCode::ERRCODE_ACTIVE_SQL_TRANSACTION

@@ -117,6 +117,40 @@ fn read(id: pg_sys::Oid, modifier: i32, dims: i32) -> Option<ColumnType> {
     })
 }
 
+/// A type of which nothing but the name is read.
+pub fn name_of(id: pg_sys::Oid) -> Option<ColumnType> {
+    session::prints();
+    let row = type_row(id)?;
+    Some(ColumnType {
+        array_dims: 0,
+        extension: None,
+        kind: TypeKind::Other,
+        modifiers: Vec::new(),
+        schema: schema_name(row.schema)?,
+        name: row.name,
+        of: None,
+        sql: spelled(id, -1),
+    })
+}
+
+/// How many types a type is made of, one below the other; no more than `limit` are counted.
+pub fn depth(id: pg_sys::Oid, limit: usize) -> usize {
+    let mut at = element_or_self(id);
+    for depth in 0..limit {
+        if is_built_in(at) {
+            return depth;
+        }
+        let below = match type_row(at) {
+            Some(row) if row.kind == b'd' => row.base,
+            Some(row) if row.kind == b'r' => range_subtype(at),
+            Some(row) if row.kind == b'm' => range_subtype(range_of(at)),
+            _ => return depth,
+        };
+        at = element_or_self(below);
+    }
+    limit
+}
+
 /// The type as Postgres spells it.
 fn spelled(id: pg_sys::Oid, modifier: i32) -> String {
     // SAFETY: looks up system caches; the result is a C string.

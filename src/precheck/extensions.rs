@@ -9,7 +9,8 @@ use crate::store;
 /// Refuses to move the extensions that `moves`, given an extension's name and schema, says will move.
 pub fn stay(moves: impl Fn(&str, &str) -> bool) -> Result<(), Error> {
     for id in store::shapes::ids()? {
-        let Some(table) = store::shapes::shape(id)? else {
+        // One that cannot be read keeps none of the others from moving.
+        let Ok(Some(table)) = store::shapes::shape(id) else {
             continue;
         };
         let of_types = table
@@ -25,7 +26,7 @@ pub fn stay(moves: impl Fn(&str, &str) -> bool) -> Result<(), Error> {
         }
     }
     for id in store::types::ids()? {
-        let Some((definition, _)) = store::types::get(id)? else {
+        let Ok(Some((definition, _))) = store::types::get(id) else {
             continue;
         };
         let mut extensions = definition.extensions.iter().map(named);

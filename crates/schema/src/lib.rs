@@ -25,4 +25,5 @@ pub mod order;
 pub mod permissions;
 pub mod policy;
 pub mod refusal;
+pub mod remains;
 pub mod value;

@@ -1,6 +1,6 @@
 //! What a table must be to be electrified. Each error lists all offenders, and says the way out.
 
-use electric_schema::model::Table;
+use electric_schema::model::{Column, Table};
 use electric_schema::names::{is_owned_by_sqlite, qualified, quote_ident_if_needed};
 use electric_schema::{diff, refusal};
 use pgrx::pg_sys;
@@ -9,7 +9,7 @@ use super::{Candidate, arguments};
 use crate::catalog::Actual;
 use crate::error::{Error, SqlState};
 use crate::pg::{compat, names, relation, session};
-use crate::store;
+use crate::{capture, store};
 
 /// JSON, SQLite and the records are UTF-8.
 pub fn encoding() -> Result<(), Error> {
@@ -154,6 +154,11 @@ pub fn partitions(id: pg_sys::Oid) -> Result<(), Error> {
 /// A primary key, types that replicas can hold, names they can tell apart.
 pub fn shape(actual: &Actual) -> Result<(), Error> {
     let table = &actual.table;
+    if !actual.too_deep.is_empty() {
+        let is_deep = |column: &&Column| actual.too_deep.contains(&column.name);
+        let deep: Vec<Column> = table.columns.iter().filter(is_deep).cloned().collect();
+        return Err(capture::tables::nested_too_deep(table, "electrify", &deep));
+    }
     if table.primary_key.is_empty() {
         return Err(about(
             table,
