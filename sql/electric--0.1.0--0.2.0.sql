@@ -24,7 +24,7 @@ CREATE TABLE electric.stream_objects (
     relation regclass NOT NULL,
     type regtype NOT NULL,
     CONSTRAINT stream_objects_pkey PRIMARY KEY (relation, type)
-);
+) USING heap;
 COMMENT ON TABLE electric.stream_objects IS 'What the subscription made here: nothing else is changed, dropped or written by it';
 COMMENT ON COLUMN electric.stream_objects.relation IS 'A table or sequence';
 COMMENT ON COLUMN electric.stream_objects.type IS 'An enum, domain or range';
@@ -33,7 +33,7 @@ CREATE TABLE electric.blocked (
     reason text NOT NULL,
     command bigint NOT NULL,
     since timestamptz NOT NULL
-);
+) USING heap;
 COMMENT ON TABLE electric.blocked IS 'Tables and types of the publisher that are passed over here, because something is in their way';
 COMMENT ON COLUMN electric.blocked.relation IS 'The table, or the type, as schema.name quoted as needed';
 COMMENT ON COLUMN electric.blocked.reason IS 'What is in the way';
@@ -123,3 +123,9 @@ COMMENT ON COLUMN electric.queries.relation IS 'Of which table or type';
 COMMENT ON COLUMN electric.queries.query IS 'The statement as it was issued, alone';
 
 GRANT SELECT ON electric.history, electric.queries TO PUBLIC;
+
+-- Privileges: what ALTER DEFAULT PRIVILEGES gave goes, here at the end.
+CREATE FUNCTION electric.only_own_privileges(functions boolean) RETURNS void
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'electric_only_own_privileges';
+SELECT electric.only_own_privileges(false);
+DROP FUNCTION electric.only_own_privileges(boolean);

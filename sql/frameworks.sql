@@ -8,7 +8,7 @@ CREATE TABLE electric.frameworks (
     running text,
     built_in boolean NOT NULL DEFAULT false,
     CONSTRAINT frameworks_pkey PRIMARY KEY (name, table_name)
-);
+) USING heap;
 COMMENT ON TABLE electric.frameworks IS
     'How the bookkeeping tables of migration frameworks are recognised; add a row for a tool of your own';
 COMMENT ON COLUMN electric.frameworks.name IS 'The framework, as electric.migrations names it';

@@ -12,7 +12,7 @@ CREATE TABLE electric.migrations (
     framework_version text,
     xid xid8 NOT NULL,
     created_at timestamptz NOT NULL
-);
+) USING heap;
 COMMENT ON TABLE electric.migrations IS 'Migrations of electrified tables, in commit order; append-only';
 COMMENT ON COLUMN electric.migrations.id IS 'Gapless, in commit order';
 COMMENT ON COLUMN electric.migrations.version IS 'Unique, final at commit; versions are compared by id, never as text';
@@ -33,7 +33,7 @@ CREATE TABLE electric.ddl_commands (
     op jsonb NOT NULL,
     hash text NOT NULL
 -- Compressing an op would cost more than all else that writes it.
-) WITH (toast_tuple_target = 8160);
+) USING heap WITH (toast_tuple_target = 8160);
 CREATE INDEX ddl_commands_relation_idx ON electric.ddl_commands (relation, id);
 CREATE INDEX ddl_commands_command_idx ON electric.ddl_commands (command, relation, id);
 COMMENT ON TABLE electric.ddl_commands IS 'Every change of an electrified table, one row each, in the order they happened; append-only';
@@ -58,7 +58,7 @@ CREATE TABLE electric.grants (
     columns text[],
     using_path text[],
     condition text
-);
+) USING heap;
 CREATE UNIQUE INDEX grants_key ON electric.grants
     (table_schema, table_name, privilege, grantee, role, scope_schema, scope_table) NULLS NOT DISTINCT;
 ALTER TABLE electric.grants REPLICA IDENTITY FULL;
@@ -74,7 +74,7 @@ CREATE TABLE electric.assignments (
     scope_table text COLLATE pg_catalog."C",
     using_path text[],
     condition text
-);
+) USING heap;
 CREATE UNIQUE INDEX assignments_key ON electric.assignments
     (table_schema, table_name, user_column, role, role_column, scope_schema, scope_table) NULLS NOT DISTINCT;
 ALTER TABLE electric.assignments REPLICA IDENTITY FULL;
@@ -84,7 +84,7 @@ COMMENT ON TABLE electric.assignments IS 'How rows of electrified tables give ro
 CREATE TABLE electric.places (
     relation regclass CONSTRAINT places_pkey PRIMARY KEY,
     place text COLLATE pg_catalog."C" NOT NULL
-);
+) USING heap;
 COMMENT ON TABLE electric.places IS 'The electrified tables, and where the ids of their parts were recorded';
 COMMENT ON COLUMN electric.places.place IS 'Server, database and table: elsewhere the ids say nothing';
 
@@ -93,7 +93,7 @@ CREATE TABLE electric.electrified (
     shape json NOT NULL,
     identity json NOT NULL
 -- Compressing a shape, or moving it out of line, would cost more than all else that writes it.
-) WITH (toast_tuple_target = 8160);
+) USING heap WITH (toast_tuple_target = 8160);
 COMMENT ON TABLE electric.electrified IS 'The electrified tables and their recorded shapes';
 COMMENT ON COLUMN electric.electrified.shape IS 'What replicas know of the table; the catalog is compared with it';
 COMMENT ON COLUMN electric.electrified.identity IS 'Ids of its parts in this database, by which renamed and replaced ones are told apart';
@@ -102,18 +102,18 @@ CREATE TABLE electric.electrified_types (
     type regtype CONSTRAINT electrified_types_pkey PRIMARY KEY,
     definition json NOT NULL,
     identity text NOT NULL
-);
+) USING heap;
 COMMENT ON TABLE electric.electrified_types IS 'The enums, domains and ranges that electrified tables use, as recorded';
 
 CREATE TABLE electric.sqlite_names (
     name text COLLATE pg_catalog."C" CONSTRAINT sqlite_names_pkey PRIMARY KEY,
     relation regclass NOT NULL
-);
+) USING heap;
 COMMENT ON TABLE electric.sqlite_names IS 'Names that tables and indexes have in SQLite, where case does not tell them apart';
 
 CREATE TABLE electric.subscriptions (
     name text COLLATE pg_catalog."C" CONSTRAINT subscriptions_pkey PRIMARY KEY
-);
+) USING heap;
 COMMENT ON TABLE electric.subscriptions IS 'The subscription that this database follows another by, if it does';
 COMMENT ON COLUMN electric.subscriptions.name IS 'Its name in pg_subscription';
 
@@ -122,7 +122,7 @@ CREATE TABLE electric.stream_objects (
     relation regclass NOT NULL,
     type regtype NOT NULL,
     CONSTRAINT stream_objects_pkey PRIMARY KEY (relation, type)
-);
+) USING heap;
 COMMENT ON TABLE electric.stream_objects IS 'What the subscription made here: nothing else is changed, dropped or written by it';
 COMMENT ON COLUMN electric.stream_objects.relation IS 'A table or sequence';
 COMMENT ON COLUMN electric.stream_objects.type IS 'An enum, domain or range';
@@ -132,7 +132,7 @@ CREATE TABLE electric.blocked (
     reason text NOT NULL,
     command bigint NOT NULL,
     since timestamptz NOT NULL
-);
+) USING heap;
 COMMENT ON TABLE electric.blocked IS 'Tables and types of the publisher that are passed over here, because something is in their way';
 COMMENT ON COLUMN electric.blocked.relation IS 'The table, or the type, as schema.name quoted as needed';
 COMMENT ON COLUMN electric.blocked.reason IS 'What is in the way';

@@ -46,7 +46,12 @@ extension_sql_file!(
 extension_sql_file!(
     "../sql/triggers.sql",
     name = "triggers",
-    requires = ["functions"],
+    requires = ["functions"]
+);
+extension_sql_file!(
+    "../sql/privileges.sql",
+    name = "privileges",
+    requires = ["triggers"],
     finalize
 );
 

@@ -14,6 +14,7 @@ pub mod enable;
 pub mod events;
 pub mod introspect;
 pub mod permissions;
+pub mod privileges;
 pub mod status;
 pub mod subscribe;
 pub mod versions;

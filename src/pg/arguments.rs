@@ -125,6 +125,12 @@ impl Call {
         Ok(datum.and_then(|datum| unsafe { Vec::from_datum(datum, false) }))
     }
 
+    /// A `boolean`; `None` for NULL.
+    pub fn boolean(&self, n: usize) -> Result<Option<bool>, Error> {
+        let datum = self.datum(n, &[pg_sys::BOOLOID])?;
+        Ok(datum.map(|datum| datum.value() != 0))
+    }
+
     /// A `regclass`; `None` for NULL.
     pub fn relation(&self, n: usize) -> Result<Option<pg_sys::Oid>, Error> {
         let datum = self.datum(n, &[pg_sys::REGCLASSOID])?;

@@ -154,6 +154,13 @@ entry!(
     () -> TRIGGEROID
 );
 
+entry!(
+    electric_only_own_privileges,
+    pg_finfo_electric_only_own_privileges,
+    api::privileges::only_own,
+    (BOOLOID) -> VOIDOID
+);
+
 // What only the SQL of 0.1.0 names.
 entry!(
     electric_check_report,

@@ -4,3 +4,4 @@ mod arguments;
 mod damaged;
 mod fake;
 mod lock;
+mod privileges;
