@@ -18,6 +18,77 @@ DROP FUNCTION electric.check_report(text), electric.drift_report(), electric.run
     electric.schema_statements(text, text), electric.last_command(text), electric.is_sqlite(text);
 
 -- Events and rights: what may write the tables of the extension.
+DROP TRIGGER protect_rows ON electric.migrations;
+DROP TRIGGER protect_table ON electric.migrations;
+DROP TRIGGER protect_rows ON electric.ddl_commands;
+DROP TRIGGER protect_table ON electric.ddl_commands;
+DROP FUNCTION electric.protect_history();
+CREATE FUNCTION electric.protect() RETURNS trigger
+    LANGUAGE c AS 'MODULE_PATHNAME', 'electric_protect';
+COMMENT ON FUNCTION electric.protect() IS 'Lets superusers alone write the tables of the extension, and nobody change the history';
+CREATE TRIGGER protect_rows BEFORE INSERT OR UPDATE OR DELETE ON electric.migrations
+    FOR EACH ROW EXECUTE FUNCTION electric.protect();
+CREATE TRIGGER protect_table BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON electric.migrations
+    FOR EACH STATEMENT EXECUTE FUNCTION electric.protect();
+ALTER TABLE electric.migrations ENABLE ALWAYS TRIGGER protect_rows, ENABLE ALWAYS TRIGGER protect_table;
+
+CREATE TRIGGER protect_rows BEFORE INSERT OR UPDATE OR DELETE ON electric.ddl_commands
+    FOR EACH ROW EXECUTE FUNCTION electric.protect();
+CREATE TRIGGER protect_table BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON electric.ddl_commands
+    FOR EACH STATEMENT EXECUTE FUNCTION electric.protect();
+ALTER TABLE electric.ddl_commands ENABLE ALWAYS TRIGGER protect_rows, ENABLE ALWAYS TRIGGER protect_table;
+
+CREATE TRIGGER protect_rows BEFORE INSERT OR UPDATE OR DELETE ON electric.grants
+    FOR EACH ROW EXECUTE FUNCTION electric.protect();
+CREATE TRIGGER protect_table BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON electric.grants
+    FOR EACH STATEMENT EXECUTE FUNCTION electric.protect();
+ALTER TABLE electric.grants ENABLE ALWAYS TRIGGER protect_rows, ENABLE ALWAYS TRIGGER protect_table;
+
+CREATE TRIGGER protect_rows BEFORE INSERT OR UPDATE OR DELETE ON electric.assignments
+    FOR EACH ROW EXECUTE FUNCTION electric.protect();
+CREATE TRIGGER protect_table BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON electric.assignments
+    FOR EACH STATEMENT EXECUTE FUNCTION electric.protect();
+ALTER TABLE electric.assignments ENABLE ALWAYS TRIGGER protect_rows, ENABLE ALWAYS TRIGGER protect_table;
+
+CREATE TRIGGER protect_rows BEFORE INSERT OR UPDATE OR DELETE ON electric.places
+    FOR EACH ROW EXECUTE FUNCTION electric.protect();
+CREATE TRIGGER protect_table BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON electric.places
+    FOR EACH STATEMENT EXECUTE FUNCTION electric.protect();
+ALTER TABLE electric.places ENABLE ALWAYS TRIGGER protect_rows, ENABLE ALWAYS TRIGGER protect_table;
+
+CREATE TRIGGER protect_rows BEFORE INSERT OR UPDATE OR DELETE ON electric.electrified
+    FOR EACH ROW EXECUTE FUNCTION electric.protect();
+CREATE TRIGGER protect_table BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON electric.electrified
+    FOR EACH STATEMENT EXECUTE FUNCTION electric.protect();
+ALTER TABLE electric.electrified ENABLE ALWAYS TRIGGER protect_rows, ENABLE ALWAYS TRIGGER protect_table;
+
+CREATE TRIGGER protect_rows BEFORE INSERT OR UPDATE OR DELETE ON electric.electrified_types
+    FOR EACH ROW EXECUTE FUNCTION electric.protect();
+CREATE TRIGGER protect_table BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON electric.electrified_types
+    FOR EACH STATEMENT EXECUTE FUNCTION electric.protect();
+ALTER TABLE electric.electrified_types ENABLE ALWAYS TRIGGER protect_rows, ENABLE ALWAYS TRIGGER protect_table;
+
+CREATE TRIGGER protect_rows BEFORE INSERT OR UPDATE OR DELETE ON electric.sqlite_names
+    FOR EACH ROW EXECUTE FUNCTION electric.protect();
+CREATE TRIGGER protect_table BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON electric.sqlite_names
+    FOR EACH STATEMENT EXECUTE FUNCTION electric.protect();
+ALTER TABLE electric.sqlite_names ENABLE ALWAYS TRIGGER protect_rows, ENABLE ALWAYS TRIGGER protect_table;
+
+CREATE TRIGGER protect_rows BEFORE INSERT OR UPDATE OR DELETE ON electric.subscriptions
+    FOR EACH ROW EXECUTE FUNCTION electric.protect();
+CREATE TRIGGER protect_table BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON electric.subscriptions
+    FOR EACH STATEMENT EXECUTE FUNCTION electric.protect();
+ALTER TABLE electric.subscriptions ENABLE ALWAYS TRIGGER protect_rows, ENABLE ALWAYS TRIGGER protect_table;
+
+CREATE TRIGGER protect_rows BEFORE INSERT OR UPDATE OR DELETE ON electric.frameworks
+    FOR EACH ROW EXECUTE FUNCTION electric.protect();
+CREATE TRIGGER protect_table BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON electric.frameworks
+    FOR EACH STATEMENT EXECUTE FUNCTION electric.protect();
+ALTER TABLE electric.frameworks ENABLE ALWAYS TRIGGER protect_rows, ENABLE ALWAYS TRIGGER protect_table;
+
+-- What fires them needs no privilege, and nobody else has a use for them.
+REVOKE EXECUTE ON FUNCTION electric.protect(), electric.list_changed(), electric.on_replicated_command(),
+    electric.on_command_start(), electric.on_command_end(), electric.on_table_rewrite() FROM PUBLIC;
 
 -- Subscribers: without superuser.
 CREATE TABLE electric.stream_objects (

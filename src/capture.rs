@@ -5,8 +5,9 @@ use std::rc::Rc;
 
 use pgrx::pg_sys;
 
-use crate::error::Error;
-use crate::pg::event::Event;
+use crate::error::{Error, SqlState};
+use crate::pg::event::{self, Event};
+use crate::pg::touched::{Command, Touched};
 use crate::pg::tree::{Action, Statement};
 use crate::pg::{locks, session, touched, xact};
 use crate::precheck;
@@ -53,6 +54,7 @@ fn migrates(statement: &Statement, watch: &Watch) -> bool {
                     !matches!(
                         action,
                         Action::Harmless
+                            | Action::AllTriggers
                             | Action::Attach(_)
                             | Action::Detach { .. }
                             | Action::FinishDetach
@@ -77,11 +79,33 @@ fn migrates(statement: &Statement, watch: &Watch) -> bool {
 }
 
 /// A command ended; `event` tells which, where an event trigger does.
-pub fn command_ended(event: Option<Event>) -> Result<(), Error> {
-    let (touched, ours) = touched::command_ended();
-    if ours {
+pub fn command_ended(command: Command, event: Option<Event>) -> Result<(), Error> {
+    let Some((touched, ours)) = touched::command_ends(command) else {
+        return unseen();
+    };
+    if !ours {
+        judge(touched, event)?;
+    }
+    touched::command_ended(command);
+    Ok(())
+}
+
+/// A command ended that nobody saw begin, as when this transaction has just made the event triggers. What it touched is
+/// not known; so where something is electrified, and our triggers were there, it fails.
+fn unseen() -> Result<(), Error> {
+    if watch::current()?.is_empty() || event::are_new() {
         return Ok(());
     }
+    Err(Error::new(
+        SqlState::ObjectNotInPrerequisiteState,
+        "cannot tell what the command changed",
+    )
+    .detail("What a command touches is noted from its beginning on, and this one began unseen.")
+    .hint("Run it again. If that does not help: ALTER EVENT TRIGGER electric_command_start ENABLE ALWAYS;"))
+}
+
+/// Records or refuses what a command did.
+fn judge(touched: Touched, event: Option<Event>) -> Result<(), Error> {
     let watch = watch::current()?;
     if watch.is_empty() {
         return Ok(());

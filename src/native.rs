@@ -9,6 +9,7 @@ use crate::api::enable;
 use crate::error::{Error, SqlState};
 use crate::pg::options::{Native, Said};
 use crate::pg::{compat, locks, session};
+use crate::watch;
 
 /// The one option that there is, without its prefix.
 pub const OPTION: &str = "enabled";
@@ -38,6 +39,10 @@ pub fn begins(mut native: Native, said: &[Said], if_not_exists: bool) -> Result<
             let user = session::user();
             let may = |id| compat::owns(pg_sys::RelationRelationId, id, user);
             if native.enables && native.relation().is_none_or(may) {
+                let watch = watch::current()?;
+                if !native.relation().is_some_and(|id| watch.has(id)) {
+                    enable::may_publish()?;
+                }
                 locks::migrations()?;
             }
         }

@@ -1,8 +1,11 @@
 //! The settings of the extension, one static each.
 
+use std::cell::Cell;
 use std::ffi::CString;
 
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting, PostgresGucEnum};
+
+use crate::pg::{entry, policy};
 
 /// What `electric.policy` lets through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PostgresGucEnum)]
@@ -29,8 +32,9 @@ pub enum ReplicaIdentity {
     Default,
 }
 
-/// `additive`, because replicas may be behind for as long as a phone stays in a drawer.
-pub static POLICY: GucSetting<Policy> = GucSetting::<Policy>::new(Policy::Additive);
+/// `additive`, because replicas may be behind for as long as a phone stays in a drawer. What it says is not what applies: see
+/// [`policy_in_force`].
+static POLICY: GucSetting<Policy> = GucSetting::<Policy>::new(Policy::Additive);
 
 /// `electric_publication`, the name the earlier system used.
 pub static PUBLICATION: GucSetting<Option<CString>> =
@@ -98,8 +102,7 @@ fn init_proxy() {
 
 /// Registers the settings. A name that begins with `electric.` and is none of them is an error from here on.
 pub fn init() {
-    crate::pg::session::define_policy(
-        c"electric.policy",
+    policy::define(
         c"Which changes of electrified tables are let through.",
         c"additive: only what takes nothing away from replicas that are behind; compatible: also what loosens a promise; unrestricted (superuser): anything, and replicas fetch the table anew.",
         &POLICY,
@@ -163,23 +166,35 @@ impl ReplicaIdentity {
     }
 }
 
+thread_local! {
+    /// Whether this session was told that its `unrestricted` does not count.
+    static TOLD: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The policy that applies. `unrestricted` is one that a superuser chose for the session, in the session: what came by a
+/// configuration, or by somebody else's function, is none. Then `additive` applies, and the session is told once.
+pub fn policy_in_force() -> Policy {
+    match POLICY.get() {
+        Policy::Unrestricted if !policy::is_own_choice() => {
+            if !TOLD.replace(true) {
+                entry::warning_in_full(
+                    "electric.policy \"unrestricted\" does not count here: \"additive\" applies",
+                    "It counts where a superuser set it in the session, and is the one who calls. Connection options, settings of roles, databases and functions, and the configuration file do not count.",
+                    "As superuser: SET electric.policy = unrestricted;",
+                );
+            }
+            Policy::Additive
+        }
+        policy => policy,
+    }
+}
+
 /// The policy that applies: what is let through, and whether what is not is done all the same and recorded as such.
-/// Unrestricted takes a superuser, however it was set.
 pub fn effective_policy() -> (electric_schema::policy::Policy, bool) {
     use electric_schema::policy::Policy as Rule;
-    match POLICY.get() {
+    match policy_in_force() {
         Policy::Additive => (Rule::Additive, false),
         Policy::Compatible => (Rule::Compatible, false),
-        Policy::Unrestricted => {
-            let allowed = crate::pg::session::is_superuser();
-            (
-                if allowed {
-                    Rule::Compatible
-                } else {
-                    Rule::Additive
-                },
-                allowed,
-            )
-        }
+        Policy::Unrestricted => (Rule::Compatible, true),
     }
 }

@@ -239,6 +239,12 @@ impl Watch {
 
     /// The partitions of electrified tables among what the command touched.
     pub fn touched_partitions(&self, touched: &Touched) -> Vec<pg_sys::Oid> {
+        if touched.too_many {
+            let roots = self.partitioned.iter();
+            return roots
+                .flat_map(|root| relation::descendants(*root))
+                .collect();
+        }
         let of_ours = |id: &pg_sys::Oid| self.root_of(*id).is_some() && touched.reach.has(*id, *id);
         touched.relations.iter().copied().filter(of_ours).collect()
     }
@@ -295,7 +301,8 @@ impl Watch {
     /// The watched types among what was touched. A changed label does not say of which enum it is.
     pub fn touched_types(&self, touched: &Touched) -> Vec<pg_sys::Oid> {
         let is_touched = |of: &&WatchedType| {
-            (touched.enums && of.is_enum)
+            touched.too_many
+                || (touched.enums && of.is_enum)
                 || touched.types.contains(&of.hash)
                 || touched.schemas.contains(&of.schema_hash)
         };

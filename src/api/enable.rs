@@ -19,6 +19,8 @@ use crate::{api, capture, permissions, publication, store, watch};
 
 mod checks;
 
+pub use checks::may_publish;
+
 /// `electric.enable(VARIADIC relations regclass[])`: electrifies tables, together.
 pub fn call_enable(call: &Call) -> Result<Datum, Error> {
     let relations = call
@@ -131,6 +133,7 @@ pub fn enable(ids: &[pg_sys::Oid]) -> Result<(), Error> {
     if wanted.is_empty() {
         return Ok(());
     }
+    checks::may_publish()?;
     checks::encoding()?;
     locks::migrations()?;
     capture::arrival::take_on()?;

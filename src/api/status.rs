@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::error::Error;
 use crate::pg::entry::{self, Call, Datum};
-use crate::settings::{self, POLICY, REPLICA_IDENTITY};
+use crate::settings::{self, REPLICA_IDENTITY};
 use crate::store;
 
 /// `electric.status()`: version, counts, publication and settings as jsonb.
@@ -19,7 +19,7 @@ pub fn status(_call: &Call) -> Result<Datum, Error> {
         "commands": last.id,
         "extension_version": env!("CARGO_PKG_VERSION"),
         "publication": settings::publication(),
-        "policy": POLICY.get().word(),
+        "policy": settings::policy_in_force().word(),
         "replica_identity": REPLICA_IDENTITY.get().word(),
         "proxy": crate::proxy::status(),
         "subscriber": super::subscribe::status()?,

@@ -2,11 +2,12 @@
 
 use pgrx::pg_sys;
 
-/// The system caches whose invalidations tell of changed types, labels and schemas.
-pub const WATCHED_CACHES: [u32; 3] = [
+/// The system caches whose invalidations tell of changed types, labels, schemas and event triggers.
+pub const WATCHED_CACHES: [u32; 4] = [
     pg_sys::SysCacheIdentifier::TYPEOID,
     pg_sys::SysCacheIdentifier::ENUMOID,
     pg_sys::SysCacheIdentifier::NAMESPACEOID,
+    pg_sys::SysCacheIdentifier::EVENTTRIGGEROID,
 ];
 
 /// What a watched cache holds.
@@ -18,6 +19,8 @@ pub enum Watched {
     Enum,
     /// Schemas.
     Schema,
+    /// Event triggers.
+    EventTrigger,
     /// Something else.
     None,
 }
@@ -28,6 +31,7 @@ pub fn watched_cache(cache: i32) -> Watched {
         Ok(c) if c == WATCHED_CACHES[0] => Watched::Type,
         Ok(c) if c == WATCHED_CACHES[1] => Watched::Enum,
         Ok(c) if c == WATCHED_CACHES[2] => Watched::Schema,
+        Ok(c) if c == WATCHED_CACHES[3] => Watched::EventTrigger,
         _ => Watched::None,
     }
 }
@@ -84,6 +88,43 @@ pub fn may_create_in(schema: pg_sys::Oid, role: pg_sys::Oid) -> bool {
         result
     };
     result == pg_sys::AclResult::ACLCHECK_OK
+}
+
+/// May the role make schemas in this database, and publications of its tables?
+pub fn may_create_in_database(role: pg_sys::Oid) -> bool {
+    let mode = pg_sys::ACL_CREATE as pg_sys::AclMode;
+    // SAFETY: reads a variable, and looks up the catalog only.
+    let result = unsafe {
+        let database = pg_sys::MyDatabaseId;
+        #[cfg(pre_pg16)]
+        let result = pg_sys::pg_database_aclcheck(database, role, mode);
+        #[cfg(not(pre_pg16))]
+        let result = pg_sys::object_aclcheck(pg_sys::DatabaseRelationId, database, role, mode);
+        result
+    };
+    result == pg_sys::AclResult::ACLCHECK_OK
+}
+
+/// What the server keeps of a setting; `None` where there is none of that name.
+pub fn setting(name: &std::ffi::CStr) -> Option<*const pg_sys::config_generic> {
+    // SAFETY: reads the server's list of settings; each stays where it is for as long as the process lasts.
+    unsafe {
+        #[cfg(pre_pg16)]
+        {
+            let (all, number) = (
+                pg_sys::get_guc_variables(),
+                pg_sys::GetNumConfigOptions().max(0) as usize,
+            );
+            (0..number)
+                .map(|at| (*all.add(at)).cast_const())
+                .find(|setting| std::ffi::CStr::from_ptr((**setting).name) == name)
+        }
+        #[cfg(not(pre_pg16))]
+        {
+            let found = pg_sys::find_option(name.as_ptr(), false, true, pg_sys::DEBUG5 as i32);
+            (!found.is_null()).then_some(found.cast_const())
+        }
+    }
 }
 
 /// Calls back for each part of an expression.

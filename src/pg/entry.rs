@@ -160,6 +160,19 @@ impl Call {
         }
     }
 
+    /// The function that is called.
+    pub fn called(&self) -> pg_sys::Oid {
+        // SAFETY: fcinfo is that of the running call; the function manager fills in what it calls.
+        unsafe {
+            let info = (*self.fcinfo).flinfo;
+            if info.is_null() {
+                pg_sys::Oid::INVALID
+            } else {
+                (*info).fn_oid
+            }
+        }
+    }
+
     /// What an event trigger is called about; `None` if the call is something else.
     pub fn event(&self) -> Option<crate::pg::event::Event> {
         // SAFETY: fcinfo is that of the running call.
@@ -245,6 +258,18 @@ pub fn warning(message: &str) {
     pgrx::warning!("{message}");
 }
 
+/// Sends a WARNING with DETAIL and HINT to the client.
+pub fn warning_in_full(message: &str, detail: &str, hint: &str) {
+    pgrx::pg_sys::panic::ErrorReport::new(
+        pgrx::PgSqlErrorCode::ERRCODE_WARNING,
+        message.to_owned(),
+        "warning",
+    )
+    .set_detail(detail.to_owned())
+    .set_hint(hint.to_owned())
+    .report(pgrx::PgLogLevel::WARNING);
+}
+
 /// Sends a NOTICE with a hint to the client.
 pub fn notice_with_hint(message: &str, hint: &str) {
     pgrx::pg_sys::panic::ErrorReport::new(
@@ -256,63 +281,81 @@ pub fn notice_with_hint(message: &str, hint: &str) {
     .report(pgrx::PgLogLevel::NOTICE);
 }
 
-impl Call {
-    /// The row that a row trigger hands on: the new one for UPDATE, the old one for DELETE; null for statements.
-    pub fn trigger_row(&self) -> Datum {
-        // SAFETY: the context of a trigger call is TriggerData.
+/// What a trigger fires for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Write {
+    /// INSERT, and COPY.
+    Insert,
+    /// UPDATE.
+    Update,
+    /// DELETE.
+    Delete,
+    /// TRUNCATE.
+    Truncate,
+}
+
+/// A call as a trigger.
+pub struct Trigger {
+    data: *mut pg_sys::TriggerData,
+    /// The table that the trigger is on.
+    pub table: pg_sys::Oid,
+    /// What it fires for.
+    pub write: Write,
+    /// FOR EACH ROW.
+    pub of_row: bool,
+}
+
+impl Trigger {
+    /// What a trigger gives back: the row that is to be written, the old one for DELETE; null for statements.
+    pub fn row(&self) -> Datum {
+        // SAFETY: the data of the running call. Both are null for statements.
         unsafe {
-            let context = (*self.fcinfo).context;
-            if context.is_null() || !pgrx::is_a(context, pg_sys::NodeTag::T_TriggerData) {
-                return void();
-            }
-            let data: *mut pg_sys::TriggerData = context.cast();
-            let is_update =
-                (*data).tg_event & pg_sys::TRIGGER_EVENT_OPMASK == pg_sys::TRIGGER_EVENT_UPDATE;
-            let row = if is_update {
-                (*data).tg_newtuple
+            let row = if self.write == Write::Update {
+                (*self.data).tg_newtuple
             } else {
-                (*data).tg_trigtuple
+                (*self.data).tg_trigtuple
             };
             Datum(pg_sys::Datum::from(row))
         }
     }
 
-    /// The table that a trigger is on.
-    pub fn trigger_table(&self) -> Option<pg_sys::Oid> {
-        // SAFETY: as above; the relation is open while its trigger runs.
-        unsafe {
-            let context = (*self.fcinfo).context;
-            if context.is_null() || !pgrx::is_a(context, pg_sys::NodeTag::T_TriggerData) {
-                return None;
-            }
-            let data: *mut pg_sys::TriggerData = context.cast();
-            Some((*(*data).tg_relation).rd_id)
-        }
-    }
-
-    /// Whether a trigger fires for an UPDATE.
-    pub fn is_update(&self) -> bool {
-        // SAFETY: as above.
-        unsafe {
-            let context = (*self.fcinfo).context;
-            !context.is_null()
-                && pgrx::is_a(context, pg_sys::NodeTag::T_TriggerData)
-                && (*context.cast::<pg_sys::TriggerData>()).tg_event & pg_sys::TRIGGER_EVENT_OPMASK
-                    == pg_sys::TRIGGER_EVENT_UPDATE
-        }
-    }
-
     /// The row that an AFTER INSERT row trigger fires for.
     pub fn inserted_row(&self) -> Option<super::heap::Row> {
-        // SAFETY: as above; tuple and descriptor live as long as the call.
+        // SAFETY: tuple and descriptor live as long as the call.
+        unsafe {
+            let is_after = (*self.data).tg_event & pg_sys::TRIGGER_EVENT_TIMINGMASK
+                == pg_sys::TRIGGER_EVENT_AFTER;
+            if !is_after || !self.of_row || self.write != Write::Insert {
+                return None;
+            }
+            let descriptor = (*(*self.data).tg_relation).rd_att;
+            Some(super::heap::Row::of((*self.data).tg_trigtuple, descriptor))
+        }
+    }
+}
+
+impl Call {
+    /// The trigger that the call is; `None` if it is something else.
+    pub fn trigger(&self) -> Option<Trigger> {
+        // SAFETY: the context of a trigger call is TriggerData; the relation is open while its trigger runs.
         unsafe {
             let context = (*self.fcinfo).context;
             if context.is_null() || !pgrx::is_a(context, pg_sys::NodeTag::T_TriggerData) {
                 return None;
             }
             let data: *mut pg_sys::TriggerData = context.cast();
-            let descriptor = (*(*data).tg_relation).rd_att;
-            Some(super::heap::Row::of((*data).tg_trigtuple, descriptor))
+            let write = match (*data).tg_event & pg_sys::TRIGGER_EVENT_OPMASK {
+                pg_sys::TRIGGER_EVENT_INSERT => Write::Insert,
+                pg_sys::TRIGGER_EVENT_UPDATE => Write::Update,
+                pg_sys::TRIGGER_EVENT_DELETE => Write::Delete,
+                _ => Write::Truncate,
+            };
+            Some(Trigger {
+                data,
+                table: (*(*data).tg_relation).rd_id,
+                write,
+                of_row: (*data).tg_event & pg_sys::TRIGGER_EVENT_ROW != 0,
+            })
         }
     }
 

@@ -1,8 +1,14 @@
-//! What an event trigger is called about.
+//! What an event trigger is called about, and by which one.
+
+use std::ffi::CStr;
 
 use pgrx::pg_sys;
 
-use super::tree::Statement;
+use super::heap::{self, Key};
+use super::known::Known;
+use super::names;
+use super::touched::Command;
+use super::tree::{self, Statement};
 
 /// An event of the server's DDL machinery.
 pub struct Event {
@@ -27,10 +33,57 @@ impl Event {
         }
     }
 
+    /// Whether it is the event of that name.
+    pub fn is(&self, name: &CStr) -> bool {
+        // SAFETY: the server fills in a constant C string.
+        unsafe { CStr::from_ptr((*self.data).event) == name }
+    }
+
+    /// The command, to tell it from others that run.
+    pub fn command(&self) -> Command {
+        // SAFETY: reads a pointer.
+        Command::of(unsafe { (*self.data).parsetree })
+    }
+
     /// What the command does, by its parse tree.
     pub fn statement(&self) -> Statement {
         // SAFETY: the parse tree belongs to the running command.
         unsafe { Statement::read((*self.data).parsetree) }
+    }
+
+    /// The table whose triggers ALTER TABLE enables or disables, if it does.
+    #[allow(non_upper_case_globals, reason = "the server's names")]
+    pub fn triggers_changed(&self) -> Option<TriggersChanged> {
+        use pg_sys::AlterTableType::*;
+        // SAFETY: the parse tree belongs to the running command; its tag says which struct it is. Whatever it names is
+        // locked by the command.
+        unsafe {
+            let tree = (*self.data).parsetree;
+            if !pgrx::is_a(tree, pg_sys::NodeTag::T_AlterTableStmt) {
+                return None;
+            }
+            let statement: *mut pg_sys::AlterTableStmt = tree.cast();
+            let kinds: Vec<_> = tree::items::<pg_sys::AlterTableCmd>((*statement).cmds)
+                .map(|command| (*command).subtype)
+                .collect();
+            let enables = |kind| {
+                matches!(
+                    kind,
+                    AT_EnableTrig | AT_EnableReplicaTrig | AT_EnableTrigAll | AT_EnableTrigUser
+                )
+            };
+            let disables = |kind| {
+                matches!(
+                    kind,
+                    AT_DisableTrig | AT_DisableTrigAll | AT_DisableTrigUser
+                )
+            };
+            let changes = kinds.iter().any(|kind| enables(*kind) || disables(*kind));
+            Some(TriggersChanged {
+                table: tree::relation((*statement).relation).filter(|_| changes)?,
+                disables: kinds.iter().any(|kind| disables(*kind)),
+            })
+        }
     }
 
     /// Whether the command drops what depends on what it names.
@@ -82,6 +135,68 @@ impl Event {
             }
         }
     }
+
+/// ALTER TABLE … ENABLE TRIGGER or DISABLE TRIGGER.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TriggersChanged {
+    /// The table.
+    pub table: pg_sys::Oid,
+    /// Whether some are disabled.
+    pub disables: bool,
+}
+
+/// Who has a function of ours called as an event trigger. The server does not say which one it is that fires.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Caller {
+    /// Ours alone.
+    Own,
+    /// One that is not the extension's, perhaps.
+    Other(pg_sys::Oid),
+    /// The function is not the extension's.
+    Alias,
+}
+
+/// Who has that function called.
+pub fn caller(function: pg_sys::Oid) -> Caller {
+    thread_local!(static CALLERS: Known<pg_sys::Oid, Caller> = const { Known::new() });
+    let found: Result<Caller, ()> =
+        CALLERS.with(|known| known.get(function, || Ok(look_up(function))));
+    found.unwrap_or(Caller::Alias)
+}
+
+fn look_up(function: pg_sys::Oid) -> Caller {
+    if !names::is_own(pg_sys::ProcedureRelationId, function) {
+        return Caller::Alias;
+    }
+    let of_function = [Key::oid(pg_sys::Anum_pg_event_trigger_evtfoid, function)];
+    let triggers = heap::scan(
+        pg_sys::EventTriggerRelationId,
+        pg_sys::Oid::INVALID,
+        &of_function,
+        |row| {
+            let is_enabled = row.char(pg_sys::Anum_pg_event_trigger_evtenabled) != b'D';
+            is_enabled.then(|| row.oid(pg_sys::Anum_pg_event_trigger_oid))
+        },
+    );
+    triggers
+        .into_iter()
+        .flatten()
+        .find(|id| !names::is_own(pg_sys::EventTriggerRelationId, *id))
+        .map_or(Caller::Own, Caller::Other)
+}
+
+/// Whether this transaction made event triggers of ours, or changed them: then commands may end whose start none of them
+/// has seen.
+pub fn are_new() -> bool {
+    let none = pg_sys::Oid::INVALID;
+    let triggers = heap::scan(pg_sys::EventTriggerRelationId, none, &[], |row| {
+        (row.oid(pg_sys::Anum_pg_event_trigger_oid), row.xmin())
+    });
+    triggers.into_iter().any(|(id, xmin)| {
+        // SAFETY: looks at the transaction's own ids.
+        let is_new = unsafe { pg_sys::TransactionIdIsCurrentTransactionId(xmin) };
+        is_new && names::is_own(pg_sys::EventTriggerRelationId, id)
+    })
 }
 
 /// The table that is about to be rewritten, and why (`AT_REWRITE_…` of the server); inside a `table_rewrite` trigger.

@@ -58,9 +58,16 @@ entry!(
     () -> EVENT_TRIGGEROID
 );
 entry!(
+    electric_protect,
+    pg_finfo_electric_protect,
+    api::events::protect,
+    () -> TRIGGEROID
+);
+// What the functions of 0.1.0 name.
+entry!(
     electric_protect_history,
     pg_finfo_electric_protect_history,
-    api::events::protect_history,
+    api::events::protect,
     () -> TRIGGEROID
 );
 entry!(

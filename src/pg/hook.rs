@@ -10,6 +10,7 @@ use pgrx::pg_sys;
 
 use super::entry;
 use super::options::{self, Native};
+use super::touched::Command;
 use super::tree;
 
 /// A statement that a frame of the hook runs, and the subtransaction it began in.
@@ -110,9 +111,11 @@ unsafe extern "C-unwind" fn process_utility(
             }
         }
         let watched = has_no_event_trigger(pstmt);
+        let tree = (*pstmt).utilityStmt;
         if watched {
             entry::finish(entry::guarded(|| {
-                crate::api::events::utility_starts(&tree::Statement::read((*pstmt).utilityStmt))
+                let command = Command::of(tree);
+                crate::api::events::utility_starts(command, &tree::Statement::read(tree))
             }));
         }
         match PREVIOUS.0.get() {
@@ -138,7 +141,9 @@ unsafe extern "C-unwind" fn process_utility(
             ),
         }
         if watched {
-            entry::finish(entry::guarded(crate::api::events::utility_ended));
+            entry::finish(entry::guarded(|| {
+                crate::api::events::utility_ended(Command::of(tree))
+            }));
         }
         if !native.is_null() {
             entry::finish(entry::guarded(|| {
@@ -161,14 +166,16 @@ fn take_options(statement: *mut pg_sys::PlannedStmt) -> Result<entry::Datum, cra
 }
 
 /// Commands that fire no event trigger but concern replicas: REINDEX makes an invalid index valid, TRUNCATE of a
-/// partition takes rows away, and without our event triggers nothing is captured.
+/// partition takes rows away, and without our event triggers, or with more that call their functions, nothing is captured.
 unsafe fn has_no_event_trigger(pstmt: *const pg_sys::PlannedStmt) -> bool {
     use pg_sys::NodeTag::*;
     // SAFETY: the caller passes the statement that runs; utility statements have a node, whose tag says which it is.
     unsafe {
         let tree = (*pstmt).utilityStmt;
         let kind = match (*tree).type_ {
-            T_ReindexStmt | T_TruncateStmt | T_AlterEventTrigStmt => return true,
+            T_ReindexStmt | T_TruncateStmt | T_AlterEventTrigStmt | T_CreateEventTrigStmt => {
+                return true;
+            }
             T_RenameStmt => (*tree.cast::<pg_sys::RenameStmt>()).renameType,
             T_AlterOwnerStmt => (*tree.cast::<pg_sys::AlterOwnerStmt>()).objectType,
             _ => return false,

@@ -25,6 +25,7 @@ pub mod memory;
 pub mod names;
 pub mod options;
 pub mod own;
+pub mod policy;
 pub mod publisher;
 pub mod relation;
 pub mod reserve;

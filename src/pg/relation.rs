@@ -415,6 +415,20 @@ pub fn descendants(relation: pg_sys::Oid) -> Vec<pg_sys::Oid> {
     found
 }
 
+/// The triggers on a table that are not the server's own.
+pub fn triggers(table: pg_sys::Oid) -> Vec<String> {
+    let found = heap::scan(
+        pg_sys::TriggerRelationId,
+        pg_sys::Oid::from(pg_sys::TriggerRelidNameIndexId),
+        &[Key::oid(pg_sys::Anum_pg_trigger_tgrelid, table)],
+        |row| {
+            let is_internal = row.bool(pg_sys::Anum_pg_trigger_tgisinternal);
+            (!is_internal).then(|| row.name(pg_sys::Anum_pg_trigger_tgname))
+        },
+    );
+    found.into_iter().flatten().collect()
+}
+
 /// Has everybody who keeps something about the relation read it anew, those who decode the log included.
 pub fn invalidate(relation: pg_sys::Oid) {
     // SAFETY: inside a transaction, for a relation that the catalog has.

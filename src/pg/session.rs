@@ -3,10 +3,7 @@
 use std::cell::RefCell;
 use std::ffi::CStr;
 
-use pgrx::guc::{GucContext, GucEnum, GucFlags, GucRegistry, GucSetting};
 use pgrx::pg_sys;
-
-use crate::settings::Policy;
 
 /// Settings that change how the server prints expressions and values, and the value each is printed under.
 const CANONICAL: [(&CStr, &CStr); 10] = [
@@ -222,6 +219,12 @@ pub fn user() -> pg_sys::Oid {
     unsafe { pg_sys::GetUserId() }
 }
 
+/// The role that the session is of: who logged in, or was chosen by SET SESSION AUTHORIZATION.
+pub fn session_user() -> pg_sys::Oid {
+    // SAFETY: reads a variable.
+    unsafe { pg_sys::GetSessionUserId() }
+}
+
 /// Whether the caller owns this database, or is a superuser.
 pub fn owns_database() -> bool {
     // SAFETY: reads a variable.
@@ -264,16 +267,28 @@ pub fn may_write() -> bool {
 }
 
 /// Whether the session loads what pg_dump wrote. No session says so, but what pg_dump sets before anything else hardly
-/// anybody else sets: functions unchecked, and not one schema to find things in.
+/// anybody else sets: functions unchecked, and not one schema to find things in. It takes who can load such a dump.
 pub fn loads_dump() -> bool {
     // SAFETY: reads variables; the path is a nul-terminated string once settings are there.
-    unsafe {
+    let is_set = unsafe {
         let path = pg_sys::namespace_search_path;
         // pg_dump says `set_config('search_path', '', false)`; SET search_path = '' leaves a pair of quotes.
         !pg_sys::check_function_bodies
             && !path.is_null()
             && matches!(CStr::from_ptr(path).to_bytes(), b"" | b"\"\"")
-    }
+    };
+    is_set && may_load_dump()
+}
+
+/// Whether a superuser, or the owner of the extension, has logged in. A restore takes on other roles by SET ROLE or SET SESSION
+/// AUTHORIZATION, which does not count against it; what a function does as somebody else does not count for it.
+fn may_load_dump() -> bool {
+    // SAFETY: reads variables.
+    let (logged_in, chosen) =
+        unsafe { (pg_sys::GetAuthenticatedUserId(), pg_sys::GetOuterUserId()) };
+    user() == chosen
+        && (is_superuser_role(logged_in)
+            || logged_in == super::names::extension_owner(super::names::own_extension()))
 }
 
 /// Makes any other setting with that prefix an error.
@@ -314,55 +329,6 @@ pub fn prevent_if_read_only(what: &CStr) {
 pub fn prevent_in_recovery(what: &CStr) {
     // SAFETY: raises an error or does nothing.
     unsafe { pg_sys::PreventCommandDuringRecovery(what.as_ptr()) }
-}
-
-/// Defines the setting of the policy: anybody's, but for the value that takes a superuser.
-pub fn define_policy(
-    name: &'static CStr,
-    short: &'static CStr,
-    long: &'static CStr,
-    setting: &'static GucSetting<Policy>,
-) {
-    // SAFETY: the hook is guarded against panics.
-    unsafe {
-        GucRegistry::define_enum_guc_with_hooks(
-            name,
-            short,
-            long,
-            setting,
-            GucContext::Userset,
-            GucFlags::default(),
-            Some(check_policy),
-            None,
-            None,
-        );
-    }
-}
-
-/// What a superuser gave to a role, or wrote into a file, is not refused here: it takes a superuser again to be used.
-#[pgrx::pg_guard]
-unsafe extern "C-unwind" fn check_policy(
-    value: *mut i32,
-    _extra: *mut *mut std::ffi::c_void,
-    source: pg_sys::GucSource::Type,
-) -> bool {
-    // SAFETY: the server passes a valid pointer; the strings are allocated by the server.
-    unsafe {
-        if *value != Policy::Unrestricted.to_ordinal()
-            || source != pg_sys::GucSource::PGC_S_SESSION
-            || !pg_sys::IsTransactionState()
-            || pg_sys::superuser()
-        {
-            return true;
-        }
-        pg_sys::GUC_check_errcode(crate::error::SqlState::InsufficientPrivilege.code());
-        pg_sys::GUC_check_errmsg_string = pg_sys::pstrdup(
-            c"permission denied to set electric.policy to \"unrestricted\"".as_ptr(),
-        );
-        pg_sys::GUC_check_errdetail_string =
-            pg_sys::pstrdup(c"What replicas cannot follow takes a superuser.".as_ptr());
-        false
-    }
 }
 
 /// The id of the role of that name.

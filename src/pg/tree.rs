@@ -119,6 +119,8 @@ pub enum Statement {
     Change(Object),
     /// Something is made in the schema of the extension, or moved there; its name, where the command makes one thing.
     CreateAmongOwn(Option<String>),
+    /// CREATE EVENT TRIGGER, with the function that it calls.
+    CreateEventTrigger(pg_sys::Oid),
     /// ALTER EXTENSION … ADD, DROP.
     ChangeMembers(String),
     /// ALTER TYPE … ADD VALUE.
@@ -233,6 +235,12 @@ impl Statement {
                 T_AlterEventTrigStmt => {
                     let statement: *mut pg_sys::AlterEventTrigStmt = tree.cast();
                     object::event_trigger((*statement).trigname).map(Statement::Change)
+                }
+                T_CreateEventTrigStmt => {
+                    let name = (*tree.cast::<pg_sys::CreateEventTrigStmt>()).funcname;
+                    let function = pg_sys::LookupFuncName(name, 0, null(), true);
+                    (function != pg_sys::Oid::INVALID)
+                        .then_some(Statement::CreateEventTrigger(function))
                 }
                 T_AlterExtensionContentsStmt => {
                     let statement: *mut pg_sys::AlterExtensionContentsStmt = tree.cast();
@@ -384,7 +392,7 @@ unsafe fn type_id(name: *mut pg_sys::List) -> Option<pg_sys::Oid> {
 }
 
 /// The relation of that name, if there is one.
-unsafe fn relation(name: *const pg_sys::RangeVar) -> Option<pg_sys::Oid> {
+pub(super) unsafe fn relation(name: *const pg_sys::RangeVar) -> Option<pg_sys::Oid> {
     if name.is_null() {
         return None;
     }

@@ -5,14 +5,20 @@ use pgrx::pg_sys;
 
 use crate::error::Error;
 use crate::pg::tree::{Action, Object, Statement};
-use crate::pg::{names, relation};
+use crate::pg::{names, relation, session};
 use crate::settings;
 
 /// Refuses a change of what is the extension's own: its tables and what hangs on them, its functions, event triggers,
 /// schema and members.
 pub fn refuse(statement: &Statement) -> Result<(), Error> {
     let owned = |id: &pg_sys::Oid| names::is_own_relation(*id);
-    let found = match statement {
+    let found: Option<pg_sys::Oid> = match statement {
+        // What restores rows without the rest may have triggers wait; ours are put back when the command ends.
+        Statement::AlterTable { actions, .. }
+            if session::loads_dump() && actions.iter().all(|of| *of == Action::AllTriggers) =>
+        {
+            None
+        }
         Statement::AlterTable { relation, actions } => Some(*relation)
             .filter(owned)
             .or_else(|| parents(actions).find(owned)),
@@ -29,6 +35,12 @@ pub fn refuse(statement: &Statement) -> Result<(), Error> {
                 class: pg_sys::NamespaceRelationId,
                 id: names::schema_of_name(name),
             });
+        }
+        Statement::CreateEventTrigger(function) => {
+            return match names::is_own(pg_sys::ProcedureRelationId, *function) {
+                true => Err(refusal::serve_event_trigger(&names::function_name(*function)).into()),
+                false => Ok(()),
+            };
         }
         Statement::CreateAmongOwn(name) => {
             return Err(refusal::create_among_own(name.as_deref()).into());

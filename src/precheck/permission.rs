@@ -55,6 +55,7 @@ pub fn is_given(statement: &Statement) -> bool {
             .filter(|id| *id != pg_sys::Oid::INVALID)
             .all(|id| owns(pg_sys::PublicationRelationId, id)),
         Statement::DropOwned(roles) => roles.iter().all(|role| session::has_privileges_of(*role)),
+        Statement::CreateEventTrigger(_) => session::is_superuser(),
         Statement::DropExtensions(names) => names
             .iter()
             .map(|name| names::extension_of_name(name))

@@ -157,9 +157,19 @@ impl<'a> Database<'a> {
         crate::replica::ledger::verify(&migrations, &self.commands()).unwrap();
     }
 
-    /// Makes a role that can log in; roles belong to the whole server, so the name has the database's in it.
+    /// Makes a role that can log in and may electrify what it owns; roles belong to the whole server, so the name has the
+    /// database's in it.
     #[track_caller]
     pub fn role(&self, name: &str) -> String {
+        let role = self.plain_role(name);
+        let grant = format!("GRANT CREATE ON DATABASE {} TO {role}", self.name);
+        run(&mut self.client(), &grant);
+        role
+    }
+
+    /// Makes a role that can log in, and may do no more than anybody.
+    #[track_caller]
+    pub fn plain_role(&self, name: &str) -> String {
         let role = format!("{name}_{}", self.name);
         run(&mut self.client(), &format!("CREATE ROLE {role} LOGIN"));
         role

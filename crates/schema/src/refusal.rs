@@ -485,6 +485,15 @@ pub fn change_own(kind: &str, name: &str) -> Refusal {
     )
 }
 
+/// An event trigger of the user's that would call a function of the extension's.
+pub fn serve_event_trigger(function: &str) -> Refusal {
+    of_extension(
+        format!("cannot call \"electric.{function}\" by another event trigger"),
+        "The event triggers of the extension call it already, once for each command.",
+        "Have the event trigger call a function of your own.",
+    )
+}
+
 /// ALTER EXTENSION electric ADD or DROP.
 pub fn change_own_members() -> Refusal {
     of_extension(

@@ -38,6 +38,26 @@ pub fn not_owner(schema: &str, name: &str) -> Error {
     .table(schema, name)
 }
 
+/// The caller may publish, as the server asks of CREATE PUBLICATION. Records and rows of a table go to every replica of the
+/// database and stay there, so that its owner alone must not be who decides.
+pub fn may_publish() -> Result<(), Error> {
+    let user = session::user();
+    if compat::may_create_in_database(user) {
+        return Ok(());
+    }
+    let database = names::database_name();
+    Err(Error::new(
+        SqlState::InsufficientPrivilege,
+        format!("permission denied for database {database}"),
+    )
+    .detail("Electrifying a table publishes it, which takes CREATE on the database besides ownership of the table.")
+    .hint(format!(
+        "GRANT CREATE ON DATABASE {} TO {};",
+        quote_ident_if_needed(&database),
+        quote_ident_if_needed(&names::role_name(user))
+    )))
+}
+
 /// No relation has that id.
 pub fn no_such_table(id: pg_sys::Oid) -> Error {
     Error::new(

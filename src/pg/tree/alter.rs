@@ -72,6 +72,8 @@ pub enum Action {
     },
     /// DETACH PARTITION … FINALIZE.
     FinishDetach,
+    /// ENABLE or DISABLE TRIGGER ALL.
+    AllTriggers,
     /// What leaves every shape as it is.
     Harmless,
     /// What only the effect can tell.
@@ -141,6 +143,7 @@ unsafe fn action(command: *mut pg_sys::AlterTableCmd, table: pg_sys::Oid) -> Act
                 })
             }
             AT_DetachPartitionFinalize => Action::FinishDetach,
+            AT_EnableTrigAll | AT_DisableTrigAll => Action::AllTriggers,
             AT_SetStatistics
             | AT_SetOptions
             | AT_ResetOptions
@@ -157,8 +160,6 @@ unsafe fn action(command: *mut pg_sys::AlterTableCmd, table: pg_sys::Oid) -> Act
             | AT_EnableAlwaysTrig
             | AT_EnableReplicaTrig
             | AT_DisableTrig
-            | AT_EnableTrigAll
-            | AT_DisableTrigAll
             | AT_EnableTrigUser
             | AT_DisableTrigUser
             | AT_EnableRule
