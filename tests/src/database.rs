@@ -125,9 +125,16 @@ impl<'a> Database<'a> {
     /// A connection as superuser whose notices are kept.
     #[track_caller]
     pub fn client_with_notices(&self) -> (Client, Notices) {
+        self.client_with_notices_as("postgres", "")
+    }
+
+    /// The same as that role, with options of the connection such as `-c electric.policy=compatible`.
+    #[track_caller]
+    pub fn client_with_notices_as(&self, role: &str, options: &str) -> (Client, Notices) {
         let notices = Notices::default();
         let sink = notices.0.clone();
-        let mut config = self.cluster.config(&self.name, "postgres");
+        let mut config = self.cluster.config(&self.name, role);
+        config.options(options);
         config.notice_callback(move |notice| {
             if let Ok(mut kept) = sink.lock() {
                 kept.push((notice.severity().to_owned(), notice.message().to_owned()));
