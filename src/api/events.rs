@@ -46,19 +46,21 @@ pub fn utility_ended(command: Command) -> Result<Datum, Error> {
 /// What an event trigger of ours fires for. Any other call is refused: it could pass for the end of a command that still
 /// runs, and what that command does after would go unseen.
 fn fired(call: &Call, event: &CStr) -> Result<Event, Error> {
-    let function = names::function_name(call.called());
-    let fired = call
-        .event()
-        .filter(|fired| fired.is(event))
-        .ok_or_else(|| not_called(&function, "the event triggers of the extension call it"))?;
-    match event::caller(call.called()) {
-        Caller::Own => Ok(fired),
-        Caller::Alias => Err(not_called(
-            &function,
-            "under its own name the event triggers of the extension call it",
-        )),
+    let function = call.called();
+    let by_own = "the event triggers of the extension call it";
+    let Some(fired) = call.event() else {
+        return Err(not_called(function, by_own));
+    };
+    match event::caller(function) {
+        Caller::Own if fired.is(event) => Ok(fired),
+        Caller::Own => Err(not_called(function, by_own)),
+        Caller::Alias => {
+            let by_name = "under its own name the event triggers of the extension call it";
+            Err(not_called(function, by_name))
+        }
         Caller::Other(trigger) => {
             let trigger = quote_ident_if_needed(&names::event_trigger_name(trigger));
+            let function = names::function_name(function);
             Err(Error::new(
                 SqlState::FeatureNotSupported,
                 format!("event trigger {trigger} must not call \"electric.{function}\""),
@@ -74,12 +76,13 @@ fn fired_on_own(call: &Call) -> Result<Trigger, Error> {
     call.trigger()
         .filter(|trigger| names::is_own_relation(trigger.table))
         .ok_or_else(|| {
-            let function = names::function_name(call.called());
-            not_called(&function, "triggers on the tables of the extension call it")
+            let by_own = "triggers on the tables of the extension call it";
+            not_called(call.called(), by_own)
         })
 }
 
-fn not_called(function: &str, by: &str) -> Error {
+fn not_called(function: pgrx::pg_sys::Oid, by: &str) -> Error {
+    let function = names::function_name(function);
     Error::new(
         SqlState::FeatureNotSupported,
         format!("function \"{function}\" cannot be called"),
