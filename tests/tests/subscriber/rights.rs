@@ -300,7 +300,7 @@ fn rows_of_another_table_are_no_commands() {
     );
     wait_until("the row is refused", || {
         let log = here.cluster().log();
-        log.contains("electric.on_replicated_command() is the trigger of")
+        log.contains("function \"on_replicated_command\" cannot be called")
     });
     let super_user = format!("SELECT rolsuper::text FROM pg_roles WHERE rolname = '{role}'");
     assert_eq!(text(&mut here.client(), &super_user), "false");
