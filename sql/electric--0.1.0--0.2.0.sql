@@ -113,6 +113,17 @@ COMMENT ON COLUMN electric.blocked.since IS 'Since when';
 GRANT SELECT ON electric.stream_objects, electric.blocked TO PUBLIC;
 SELECT pg_catalog.pg_extension_config_dump('electric.stream_objects', '');
 SELECT pg_catalog.pg_extension_config_dump('electric.blocked', '');
+CREATE TRIGGER protect_rows BEFORE INSERT OR UPDATE OR DELETE ON electric.stream_objects
+    FOR EACH ROW EXECUTE FUNCTION electric.protect();
+CREATE TRIGGER protect_table BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON electric.stream_objects
+    FOR EACH STATEMENT EXECUTE FUNCTION electric.protect();
+ALTER TABLE electric.stream_objects ENABLE ALWAYS TRIGGER protect_rows, ENABLE ALWAYS TRIGGER protect_table;
+
+CREATE TRIGGER protect_rows BEFORE INSERT OR UPDATE OR DELETE ON electric.blocked
+    FOR EACH ROW EXECUTE FUNCTION electric.protect();
+CREATE TRIGGER protect_table BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON electric.blocked
+    FOR EACH STATEMENT EXECUTE FUNCTION electric.protect();
+ALTER TABLE electric.blocked ENABLE ALWAYS TRIGGER protect_rows, ENABLE ALWAYS TRIGGER protect_table;
 
 -- What goes over to replicas, and what is evaluated.
 CREATE OR REPLACE VIEW electric.tables AS

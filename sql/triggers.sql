@@ -64,6 +64,18 @@ CREATE TRIGGER protect_table BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON el
     FOR EACH STATEMENT EXECUTE FUNCTION electric.protect();
 ALTER TABLE electric.frameworks ENABLE ALWAYS TRIGGER protect_rows, ENABLE ALWAYS TRIGGER protect_table;
 
+CREATE TRIGGER protect_rows BEFORE INSERT OR UPDATE OR DELETE ON electric.stream_objects
+    FOR EACH ROW EXECUTE FUNCTION electric.protect();
+CREATE TRIGGER protect_table BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON electric.stream_objects
+    FOR EACH STATEMENT EXECUTE FUNCTION electric.protect();
+ALTER TABLE electric.stream_objects ENABLE ALWAYS TRIGGER protect_rows, ENABLE ALWAYS TRIGGER protect_table;
+
+CREATE TRIGGER protect_rows BEFORE INSERT OR UPDATE OR DELETE ON electric.blocked
+    FOR EACH ROW EXECUTE FUNCTION electric.protect();
+CREATE TRIGGER protect_table BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON electric.blocked
+    FOR EACH STATEMENT EXECUTE FUNCTION electric.protect();
+ALTER TABLE electric.blocked ENABLE ALWAYS TRIGGER protect_rows, ENABLE ALWAYS TRIGGER protect_table;
+
 -- Sessions keep the list of what is electrified in mind; a dump is loaded beside them.
 CREATE FUNCTION electric.list_changed() RETURNS trigger
     LANGUAGE c AS 'MODULE_PATHNAME', 'electric_list_changed';

@@ -265,12 +265,6 @@ pub fn event_trigger_name(id: pg_sys::Oid) -> String {
     described(pg_sys::EventTriggerRelationId, id).map_or_else(String::new, |(_, name)| name)
 }
 
-/// This database's name.
-pub fn database_name() -> String {
-    // SAFETY: looks up a system cache; the result is a copy.
-    unsafe { owned(pg_sys::get_database_name(pg_sys::MyDatabaseId)) }.unwrap_or_default()
-}
-
 /// The role's name.
 pub fn role_name(id: pg_sys::Oid) -> String {
     // SAFETY: looks up a system cache; the result is a copy.

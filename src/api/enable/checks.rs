@@ -45,7 +45,7 @@ pub fn may_publish() -> Result<(), Error> {
     if compat::may_create_in_database(user) {
         return Ok(());
     }
-    let database = names::database_name();
+    let database = session::database_name();
     Err(Error::new(
         SqlState::InsufficientPrivilege,
         format!("permission denied for database {database}"),
