@@ -135,6 +135,7 @@ impl Event {
             }
         }
     }
+}
 
 /// ALTER TABLE … ENABLE TRIGGER or DISABLE TRIGGER.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
