@@ -8,7 +8,7 @@ use crate::error::{self, Error, SqlState};
 use crate::pg::entry::{Call, Datum, void};
 use crate::pg::script::{self, Kind};
 use crate::pg::value::Value;
-use crate::pg::{names, relation, session, subtransaction};
+use crate::pg::{names, relation, reserve, session, subtransaction};
 use crate::store;
 
 /// What would happen to a statement of a script.
@@ -89,6 +89,7 @@ fn run_ddlx(text: &str) {
 
 fn try_sql(sql: &str, report: &mut Vec<Line>) {
     for statement in &script::statements(sql) {
+        reserve::check();
         let answer =
             |verdict, reason: Option<String>, hint| line(&statement.text, verdict, reason, hint);
         report.push(match statement.kind {

@@ -15,7 +15,7 @@ use crate::error::{Error, SqlState};
 use crate::permissions::{self, Condition, Wanted};
 use crate::pg::entry::{Call, Datum, notice, void};
 use crate::pg::value::Value;
-use crate::pg::{names, session};
+use crate::pg::{names, reserve, session};
 
 /// `electric.ddlx(statements text)`: the completion tags.
 ///
@@ -41,6 +41,7 @@ pub fn tags(call: &Call) -> Result<Vec<&'static str>, Error> {
     let statements = electric_ddlx::parse(&text).map_err(|error| of_syntax(&text, error))?;
     let mut tags = Vec::with_capacity(statements.len());
     for statement in &statements {
+        reserve::check();
         for said in &statement.notices {
             notice(&said.message);
         }

@@ -10,6 +10,7 @@ use pgrx::pg_sys;
 
 use super::column::{Name, Readable, damaged, raise_damaged, type_of};
 use super::own;
+use super::reserve;
 pub use super::row::Row;
 use super::value::{IDS, Value, text};
 pub use super::version::{Version, is_there, update_version};
@@ -157,6 +158,7 @@ pub fn scan<T>(
             if tuple.is_null() {
                 break;
             }
+            reserve::check();
             found.push(each(&Row::of(tuple, (*table).rd_att)));
         }
         pg_sys::systable_endscan(scan);
@@ -313,6 +315,7 @@ fn ordered(
             keys.as_mut_ptr(),
         );
         loop {
+            reserve::check();
             let tuple = pg_sys::systable_getnext_ordered(scan, direction);
             if tuple.is_null() || !each(&Row::of(tuple, (*table).rd_att)) {
                 break;

@@ -8,6 +8,7 @@ pub mod cluster;
 pub mod database;
 pub mod errors;
 pub mod fire;
+pub mod hostile;
 pub mod oracle;
 pub mod pgoutput;
 pub mod port;

@@ -1,8 +1,134 @@
 //! How large texts, records and shapes may be, and what happens when memory runs out.
 
 use electric_tests::cluster::Cluster;
-use electric_tests::database::{run, text};
+use electric_tests::database::{Database, run, text};
+use electric_tests::errors::describe;
+use electric_tests::hostile::{self, Until};
 use electric_tests::replica::Replica;
+
+/// Addresses that each process of the server may have, in KiB: enough for texts of some hundred MB, not for copies of them.
+const LIMIT: u64 = 1_500_000;
+
+/// A server whose processes run out of memory, with the library in it.
+fn limited(kib: u64) -> Cluster {
+    let cluster = Cluster::builder().preload(true).make().unwrap();
+    cluster.start_limited(kib).unwrap();
+    cluster
+}
+
+/// Runs what may fail, with one of these codes. The server must go on, with all its sessions.
+fn must_survive(database: &Database, sql: &str, codes: &[&str]) {
+    let mut other = database.client();
+    let mut client = database.client();
+    if let Err(error) = client.batch_execute(sql) {
+        let code = error.code().map_or("", |code| code.code());
+        assert!(codes.contains(&code), "{sql}: {}", describe(&error));
+        run(&mut client, "SELECT electric.status()");
+    } else {
+        assert!(codes.is_empty(), "passed: {sql}");
+    }
+    run(&mut other, "SELECT 1");
+}
+
+#[test]
+fn fault_12_long_texts_are_refused_before_they_are_copied() {
+    let cluster = limited(LIMIT);
+    let database = cluster.database().items();
+    let postmaster = cluster.postmaster_pid().unwrap();
+    for call in [
+        "electric.introspect(repeat('x', 60000000))",
+        "electric.ddlx(repeat('ELECTRIC ENABLE m;', 10000000))",
+        "electric.ddlx(repeat('ELECTRIC ENABLE m;', 60000))",
+        "electric.check(repeat('select 1;', 7000000))",
+        "electric.check(repeat('(', 60000000))",
+        "electric.schema_sql(repeat('x', 60000000))",
+        "electric.schema_sql('sqlite', repeat('x', 60000000))",
+        "electric.migrations_since(repeat('x', 60000000))",
+        "electric.migrations_since(NULL, repeat('x', 60000000))",
+        "electric.grant('SELECT', 'items', 'anyone', condition => repeat('(', 60000000))",
+        "electric.grant('SELECT', 'items', 'anyone', condition => repeat('id > 0 AND ', 200000) || 'true')",
+        "electric.grant(repeat('SELECT,', 9000000), 'items', 'anyone')",
+        "electric.revoke(repeat('SELECT,', 9000000), 'items', 'anyone')",
+        "electric.assign('items', repeat('x', 60000000), role => 'member')",
+        "electric.assign('items', 'value', role => 'member', condition => repeat('x', 60000000))",
+        "electric.unassign('items', 'value', role_column => repeat('x', 60000000))",
+    ] {
+        must_survive(
+            &database,
+            &format!("SELECT {call}"),
+            &["54000", "53200", "22023", "42704", "42703"],
+        );
+    }
+    for call in [
+        "electric.electrify(repeat('x', 60000000))",
+        "electric.electrify('public', repeat('x', 60000000))",
+        "electric.migration_version(repeat('x', 60000000))",
+        "electric.subscribe(repeat('x', 60000000))",
+    ] {
+        must_survive(
+            &database,
+            &format!("CALL {call}"),
+            &[
+                "54000", "53200", "22023", "42602", "42601", "42P01", "0A000",
+            ],
+        );
+    }
+    must_survive(
+        &database,
+        "SELECT electric.set_migration_version(repeat('x', 60000000))",
+        &["54000", "22023"],
+    );
+    // One text more than a limit's worth, and the limit itself.
+    database.refused("SELECT electric.check(repeat(' ', 1048577))", "54000");
+    run(
+        &mut database.client(),
+        "SELECT electric.check(repeat(' ', 1048576))",
+    );
+    assert_eq!(cluster.postmaster_pid().unwrap(), postmaster);
+    let log = cluster.log();
+    assert!(
+        !log.contains("terminated by signal") && !log.contains("PANIC"),
+        "{log}"
+    );
+}
+
+#[test]
+fn fault_12_texts_at_the_limit_do_not_grow_without_bound() {
+    let cluster = limited(LIMIT);
+    let database = cluster.database().items();
+    for sql in [
+        "SELECT electric.ddlx(repeat('ELECTRIC ENABLE m;', 58000))",
+        "SELECT electric.ddlx(repeat('/*', 500000))",
+        "SELECT electric.ddlx('ELECTRIC GRANT SELECT (' || repeat('a, ', 340000) || 'a) ON items TO ANYONE')",
+        "SELECT electric.ddlx('ELECTRIC ENABLE ' || repeat('a.b, ', 200000) || 'a')",
+        "SELECT electric.grant('SELECT', 'items', 'anyone', condition => repeat('(', 500000) || 'true' || repeat(')', 500000))",
+        "SELECT electric.grant('SELECT', 'items', 'anyone', condition => repeat('NOT ', 250000) || 'true')",
+        "SELECT electric.grant('SELECT', 'items', 'anyone', columns => array_fill('value'::text, ARRAY[3000000]))",
+        "SELECT electric.grant('SELECT', 'items', 'anyone', using_path => array_fill('value'::text, ARRAY[3000000]))",
+        "SELECT electric.enable(VARIADIC array_fill(0::regclass, ARRAY[5000000]))",
+        "DO $$ BEGIN RAISE EXCEPTION USING MESSAGE = repeat('x', 1000000), ERRCODE = '53200'; END $$",
+    ] {
+        must_survive(
+            &database,
+            sql,
+            &[
+                "54000", "54001", "53200", "42601", "42P01", "42703", "0A000", "22004", "42701",
+            ],
+        );
+    }
+    for sql in [
+        "SELECT count(*) FROM electric.check(repeat('()', 500000))",
+        "SELECT count(*) FROM electric.check(repeat(';', 1000000))",
+        "SELECT count(*) FROM electric.check(repeat('SELECT 1;', 3000))",
+    ] {
+        must_survive(&database, sql, &[]);
+    }
+    let log = cluster.log();
+    assert!(
+        !log.contains("terminated by signal") && !log.contains("PANIC"),
+        "{log}"
+    );
+}
 
 #[test]
 fn fault_13_a_record_that_could_not_be_sent_is_not_made() {
@@ -63,7 +189,7 @@ fn fault_13_a_record_that_could_not_be_sent_is_not_made() {
         ),
         (
             "a statement for SQLite",
-            "PERFORM electric.ddlx('ELECTRIC SQLITE $x$ ' || repeat('x', 17000000) || '$x$')",
+            "SELECT electric.ddlx('ELECTRIC SQLITE $x$ ' || repeat('x', 17000000) || '$x$')",
         ),
     ] {
         let error = database.refused(&format!("DO $$ BEGIN {sql}; END $$"), "54000");
@@ -141,4 +267,11 @@ fn fault_13_grants_of_a_table_have_room_for_so_much() {
         "SELECT electric.revoke('SELECT', 'items', 'role1')",
     );
     database.history_is_sound();
+}
+
+/// A short run of what `cargo run -p electric_tests --bin hostile` does for ten minutes.
+#[test]
+fn fault_12_hostile_values_end_no_server() {
+    let outcome = hostile::attack(17, Until::Calls(250)).unwrap();
+    assert!(outcome.errors > 50 && outcome.limited > 5, "{outcome:?}");
 }
