@@ -379,6 +379,14 @@ fn check_condition(table: pg_sys::Oid, condition: Option<&Condition>) -> Result<
                 ),
             )
             .hint("AUTH has user_id and claims."),
+            Problem::TooDeep => Error::new(
+                SqlState::of_code("54001"),
+                "the condition is nested too deep",
+            )
+            .hint(format!(
+                "A condition may be nested in {} levels: put part of it into a column of the table.",
+                condition::DEPTH
+            )),
         };
         let (text, before) = &condition.source;
         match refused.position {

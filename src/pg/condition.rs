@@ -28,7 +28,13 @@ pub enum Problem {
     Subquery,
     /// AUTH has no such field.
     Auth(String),
+    /// It is nested deeper than [`DEPTH`].
+    TooDeep,
 }
+
+/// So deep may a condition be nested, in parentheses or in meaning: whoever reads it later need not be as patient as the
+/// server.
+pub const DEPTH: usize = 100;
 
 /// A problem, and the character of the text at which it is, from 1; 0 where that is not known.
 pub struct Refused {
@@ -74,6 +80,12 @@ pub fn check(table: pg_sys::Oid, text: &str) -> Result<(), Refused> {
             position: 0,
         });
     };
+    if parentheses(text) > DEPTH {
+        return Err(Refused {
+            problem: Problem::TooDeep,
+            position: 0,
+        });
+    }
     POSITION.set(0);
     MISSING.set(None);
     let outcome = subtransaction::run(std::panic::AssertUnwindSafe(|| {
@@ -129,6 +141,52 @@ pub fn names(table: &str, text: &str) -> Vec<String> {
         .collect()
 }
 
+/// How deep parentheses are nested in the text, those in quotes left out.
+fn parentheses(text: &str) -> usize {
+    let (mut depth, mut deepest) = (0_usize, 0);
+    let mut quote = None;
+    for c in text.chars() {
+        match (quote, c) {
+            (Some(end), _) if c == end => quote = None,
+            (None, '\'' | '"') => quote = Some(c),
+            (None, '(' | '[') => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            (None, ')' | ']') => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+/// How deep a walk is in an expression.
+#[derive(Default)]
+struct Depth {
+    now: usize,
+    is_too_deep: bool,
+}
+
+/// Finds out whether the parts of an expression as the parser left it are nested too deep; the context is a [`Depth`].
+unsafe extern "C-unwind" fn deepen(node: *mut pg_sys::Node, context: *mut c_void) -> bool {
+    // SAFETY: the context is the caller's; nothing else refers to it while it is changed.
+    unsafe {
+        if node.is_null() {
+            return false;
+        }
+        if (*node).type_ == pg_sys::NodeTag::T_List {
+            return super::compat::walk_raw_expression(node, deepen, context);
+        }
+        let depth: *mut Depth = context.cast();
+        (*depth).now += 1;
+        (*depth).is_too_deep |= (*depth).now > DEPTH;
+        let found =
+            (*depth).is_too_deep || super::compat::walk_raw_expression(node, deepen, context);
+        (*depth).now -= 1;
+        found
+    }
+}
+
 /// Adds the column references below a node to the `Vec<Vec<String>>` that the context is.
 unsafe extern "C-unwind" fn collect(node: *mut pg_sys::Node, context: *mut c_void) -> bool {
     // SAFETY: the tag says which struct the node is; the context is the caller's.
@@ -168,6 +226,11 @@ fn analyse(table: pg_sys::Oid, source: &CStr) -> Option<Problem> {
         let Some(expression) = parse(source) else {
             return Some(Problem::Syntax);
         };
+        let mut depth = Depth::default();
+        deepen(expression, (&raw mut depth).cast());
+        if depth.is_too_deep {
+            return Some(Problem::TooDeep);
+        }
         let open = pg_sys::table_open(table, pg_sys::AccessShareLock as i32);
         let state = pg_sys::make_parsestate(std::ptr::null_mut());
         (*state).p_sourcetext = source.as_ptr();

@@ -332,6 +332,42 @@ fn fault_07_whatever_the_levels_are_made_of() {
     );
 }
 
+/// Conditions in parentheses, by what they say, and by both; long ones are fine.
+#[test]
+fn fault_07_conditions_nest_a_hundred_levels_deep_and_no_more() {
+    let database = Cluster::shared().database().items();
+    let grant = |condition: &str| {
+        format!(
+            "SELECT electric.grant('SELECT', 'items', 'ANYONE', condition => $c$ {condition} $c$)"
+        )
+    };
+    let nested = |levels: usize, before: &str, after: &str| {
+        format!(
+            "{}value = 'x'{}",
+            before.repeat(levels),
+            after.repeat(levels)
+        )
+    };
+    for (before, after) in [
+        ("(", ")"),
+        ("NOT ", ""),
+        ("NOT (", ")"),
+        ("coalesce(", ")"),
+        ("true = ALL (ARRAY[", "])"),
+    ] {
+        run(&mut database.client(), &grant(&nested(40, before, after)));
+        for levels in [110, 3000] {
+            database
+                .refused(&grant(&nested(levels, before, after)), "54001")
+                .hinted();
+        }
+    }
+    run(
+        &mut database.client(),
+        &grant(&vec!["(value <> '((((' AND id > 3)"; 500].join(" OR ")),
+    );
+}
+
 /// Rows that a superuser has damaged, or that an earlier version wrote deeper than can be read.
 fn damages() -> Vec<String> {
     let deep = format!("{}{}", "{\"of\":".repeat(140), "1") + &"}".repeat(140);
