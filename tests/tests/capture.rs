@@ -336,7 +336,10 @@ fn an_ordinary_role_migrates_what_it_owns() {
     let role = database.role("migrator");
     run(
         &mut database.client(),
-        &format!("GRANT CREATE ON SCHEMA public TO {role}"),
+        &format!(
+            "GRANT CREATE ON SCHEMA public TO {role}; GRANT CREATE ON DATABASE {} TO {role}",
+            database.name()
+        ),
     );
     let mut client = database.client_as(&role);
     run(
