@@ -403,7 +403,7 @@ impl Reader {
         let read = |row: &Row| {
             let number = row.get::<i16>(c::default::COLUMN)?;
             let type_id = *type_of.get(&number)?;
-            let tree = row.datum(c::default::TREE)?;
+            let tree = row.tree(c::default::TREE)?;
             let found = DefaultRow {
                 id: row.oid(c::default::OID),
                 // A default names no column; to print it for the relation would cost a look at all of them.

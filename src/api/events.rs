@@ -206,13 +206,12 @@ pub fn on_replicated_command(call: &Call) -> Result<Datum, Error> {
     let Some(subscription) = role::ours()? else {
         return Err(role::not_ours(applied, &name));
     };
+    use store::tables::ddl_commands;
     let command = follow::Command {
-        id: row.get(1).unwrap_or(0),
-        word: row.get(3).unwrap_or_default(),
-        op: row
-            .get::<pgrx::JsonB>(8)
-            .map_or(serde_json::Value::Null, |json| json.0),
-        hash: row.get(9).unwrap_or_default(),
+        id: row.read(ddl_commands::id),
+        word: row.read(ddl_commands::command),
+        op: row.read(ddl_commands::op),
+        hash: row.read(ddl_commands::hash),
     };
     follow::apply(&command, subscription)?;
     Ok(void())

@@ -56,7 +56,7 @@ impl Reader {
                     collations: row.oids(Anum_pg_index_indcollation),
                     classes: row.oids(Anum_pg_index_indclass),
                     predicate: row
-                        .datum(Anum_pg_index_indpred)
+                        .tree(Anum_pg_index_indpred)
                         .and_then(|tree| deparse::expression(tree, self.id)),
                     calls: calls_of(row),
                 })

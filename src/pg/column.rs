@@ -146,13 +146,13 @@ impl Readable for Vec<String> {
     }
 }
 
-impl Readable for pgrx::JsonB {
+/// A `jsonb`; null where it is nested deeper than can be read.
+impl Readable for serde_json::Value {
     const TYPES: &'static [pg_sys::Oid] = &[pg_sys::JSONBOID];
 
     unsafe fn read(datum: pg_sys::Datum) -> Self {
-        // SAFETY: a jsonb.
-        let read = unsafe { pgrx::JsonB::from_datum(datum, false) };
-        read.unwrap_or(pgrx::JsonB(serde_json::Value::Null))
+        let text = super::jsonb::to_text(datum);
+        serde_json::from_str(&text).unwrap_or(serde_json::Value::Null)
     }
 }
 

@@ -16,7 +16,7 @@ pub fn from_text(json: &str) -> pg_sys::Datum {
 }
 
 /// The text of a `jsonb` datum.
-pub fn to_text(datum: pg_sys::Datum) -> String {
+pub(super) fn to_text(datum: pg_sys::Datum) -> String {
     // SAFETY: jsonb_out takes a jsonb and returns a C string.
     unsafe {
         let text = pgrx::direct_function_call_as_datum(pg_sys::jsonb_out, &[Some(datum)]);

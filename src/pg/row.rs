@@ -60,7 +60,7 @@ impl Row {
     }
 
     /// The datum of that column; `None` for NULL.
-    pub fn datum(&self, column: u32) -> Option<pg_sys::Datum> {
+    pub(super) fn datum(&self, column: u32) -> Option<pg_sys::Datum> {
         if let Some(values) = self.values.get() {
             return values.get(column as usize - 1).copied().flatten();
         }
@@ -106,6 +106,17 @@ impl Row {
             // SAFETY: as above.
             None => unsafe { damaged(self.descriptor, column.number(), "is NULL") },
         }
+    }
+
+    /// The expression in that column, as the server keeps it; `None` for NULL.
+    pub fn tree(&self, column: u32) -> Option<pg_sys::Datum> {
+        // SAFETY: the tuple belongs to the descriptor.
+        unsafe {
+            if type_of(self.descriptor, column) != Some(pg_sys::PG_NODE_TREEOID) {
+                damaged(self.descriptor, column, "is of another type");
+            }
+        }
+        self.datum(column)
     }
 
     /// The oid in that column, or the invalid one.

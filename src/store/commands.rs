@@ -8,7 +8,6 @@ use super::tables::ddl_commands as c;
 use super::{Indexed, find};
 use crate::error::Error;
 use crate::pg::heap::{self, Key, Seen};
-use crate::pg::jsonb;
 use crate::pg::memory;
 use crate::pg::value::Value as Written;
 
@@ -81,8 +80,7 @@ impl Read<'_> {
 
     /// The change as JSON; null where it is nested deeper than can be read.
     pub fn op(&self) -> Value {
-        let text = self.0.datum(c::op.number()).map(jsonb::to_text);
-        serde_json::from_str(&text.unwrap_or_default()).unwrap_or(Value::Null)
+        self.0.read(c::op)
     }
 
     fn place(&self) -> Place {

@@ -70,7 +70,7 @@ tables! {
         query: String = TEXTOID,
         postgres: Vec<String> = TEXTARRAYOID,
         sqlite: Vec<String> = TEXTARRAYOID,
-        op: pgrx::JsonB = JSONBOID,
+        op: serde_json::Value = JSONBOID,
         hash: String = TEXTOID,
     } by {
         ddl_commands_pkey(id),
