@@ -124,6 +124,10 @@ CREATE TRIGGER protect_rows BEFORE INSERT OR UPDATE OR DELETE ON electric.blocke
 CREATE TRIGGER protect_table BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON electric.blocked
     FOR EACH STATEMENT EXECUTE FUNCTION electric.protect();
 ALTER TABLE electric.blocked ENABLE ALWAYS TRIGGER protect_rows, ENABLE ALWAYS TRIGGER protect_table;
+CREATE PROCEDURE electric.unblock(name text)
+    LANGUAGE c AS 'MODULE_PATHNAME', 'electric_unblock';
+COMMENT ON PROCEDURE electric.unblock(text) IS
+    'Make a table of the publisher that was passed over because something was in its way, and what references it';
 
 -- What goes over to replicas, and what is evaluated.
 CREATE OR REPLACE VIEW electric.tables AS

@@ -46,6 +46,11 @@ CREATE PROCEDURE electric.unsubscribe(name text DEFAULT 'electric')
 COMMENT ON PROCEDURE electric.unsubscribe(text) IS
     'End what electric.subscribe began; the tables stay, as ordinary ones';
 
+CREATE PROCEDURE electric.unblock(name text)
+    LANGUAGE c AS 'MODULE_PATHNAME', 'electric_unblock';
+COMMENT ON PROCEDURE electric.unblock(text) IS
+    'Make a table of the publisher that was passed over because something was in its way, and what references it';
+
 -- What would happen, and what happened behind our back.
 CREATE FUNCTION electric.check(sql text)
     RETURNS TABLE (seq int, statement text, verdict text, reason text, hint text)

@@ -19,11 +19,14 @@ use crate::pg::subscription::{self, State};
 use crate::pg::{locks, names, relation, session, spi, xact};
 use crate::{publication, store, watch};
 
+pub mod block;
 pub mod make;
+mod needs;
 pub mod role;
 pub mod say;
 mod way;
 
+use block::Stop;
 use say::About;
 
 /// A command of the publisher.
@@ -47,60 +50,195 @@ pub fn apply(command: &Command, subscription: pg_sys::Oid) -> Result<(), Error> 
     role::refuse_more(session::user())?;
     locks::migrations()?;
     continues(command)?;
-    let mut read = understand(command, read)?;
-    match (read.change.clone(), read.table.clone()) {
-        (Change::CreateType(definition), _) => {
-            make::of_type(&definition)?;
-            know_type(&definition)
-        }
-        (Change::AddEnumValue { enum_type, .. }, _) => {
-            forget_type(&enum_type)?;
-            let about = About {
-                definition: Some(&enum_type),
-                ..About::default()
-            };
-            say::change(&read.change, &about)?;
-            know_type(&enum_type)
-        }
-        (Change::CreateTable { .. }, Some(table)) => {
-            make::table(&table)?;
-            join(&table, read.has_rows, subscription)
-        }
+    let read = understand(command, read)?;
+    let at = At {
+        command: command.id,
+        subscription,
+    };
+    match (&read.change, &read.table) {
+        (Change::CreateType(definition), _) => at.create_type(definition),
+        (Change::AddEnumValue { enum_type, .. }, _) => at.add_label(enum_type, &read.change),
+        (Change::CreateTable { .. }, Some(table)) => at.create_table(table, read.has_rows),
         (Change::ReplaceTable { .. }, Some(table)) => {
-            let from = read.replaced.map(|from| Name::new(from.schema, from.name));
-            let from = from.unwrap_or_else(|| Name::new(&table.schema, &table.name));
-            let mut pointing = Vec::new();
-            if let Some(old) = names::relation_of(&from.schema, &from.name) {
-                pointing = make::detach(old)?;
-                leave(&from.schema, &from.name, subscription)?;
-                make::remove(old)?;
-            }
-            make::table(&table)?;
-            make::attach(pointing, &from, &table)?;
-            join(&table, read.has_rows, subscription)?;
-            trust_keys(&table)?;
-            enable::release_types()
+            let from = read.replaced.as_ref();
+            let from = from.map_or_else(
+                || Name::new(&table.schema, &table.name),
+                |from| Name::new(&from.schema, &from.name),
+            );
+            at.replace_table(&from, table, read.has_rows)
         }
         (Change::DisableTable, Some(table)) => {
+            store::stream::unblock(&table.qualified_name())?;
             leave(&table.schema, &table.name, subscription)?;
-            enable::release_types()
+            release_types()
         }
-        (_, Some(table)) => {
-            let (id, _) = find(&table)?;
-            if let Some(previous) = store::shapes::shape(id)? {
-                read.complete(&previous);
+        (_, Some(_)) => at.change_table(read),
+        // What concerns no table here, a statement for SQLite among it.
+        (_, None) => Ok(()),
+    }
+}
+
+/// Where a command is done.
+struct At {
+    command: i64,
+    subscription: pg_sys::Oid,
+}
+
+impl At {
+    fn create_type(&self, definition: &TypeDefinition) -> Result<(), Error> {
+        let shown = definition.qualified_name();
+        match block::attempt(|| make::of_type(definition))? {
+            None => {
+                store::stream::unblock(&shown)?;
+                know_type(definition)
             }
-            begin_copy_anew(&table, subscription)?;
+            Some(reason) => block::note(&shown, &reason, self.command),
+        }
+    }
+
+    fn add_label(&self, definition: &TypeDefinition, change: &Change) -> Result<(), Error> {
+        let shown = definition.qualified_name();
+        if block::all()?.contains(&shown) {
+            return Ok(());
+        }
+        let id = names::type_of(&definition.schema, &definition.name)
+            .ok_or_else(|| missing_type(definition))?;
+        if !store::stream::has_type(id)? {
+            let reason = "it is not the type that the subscription made";
+            return block::note(&shown, reason, self.command);
+        }
+        forget_type(definition)?;
+        let about = About {
+            definition: Some(definition),
+            ..About::default()
+        };
+        match block::attempt(|| say::change(change, &about))? {
+            None => know_type(definition),
+            Some(reason) => block::note(&shown, &reason, self.command),
+        }
+    }
+
+    fn create_table(&self, table: &Table, has_rows: bool) -> Result<(), Error> {
+        self.leave_if_followed(&Name::new(&table.schema, &table.name))?;
+        match block::attempt(|| make::table(table))? {
+            None => {
+                store::stream::unblock(&table.qualified_name())?;
+                join(table, has_rows, self.subscription)
+            }
+            Some(reason) => self.block(table, &reason),
+        }
+    }
+
+    fn replace_table(&self, from: &Name, table: &Table, has_rows: bool) -> Result<(), Error> {
+        let old = self.followed(from)?;
+        let done = block::attempt(|| {
+            let mut pointing = Vec::new();
+            if let Some(old) = old {
+                pointing = make::detach(old)?;
+                leave(&from.schema, &from.name, self.subscription)?;
+                make::remove(old)?;
+            }
+            make::table(table)?;
+            make::attach(pointing, from, table)
+        })?;
+        store::stream::unblock(&electric_schema::names::qualified(&from.schema, &from.name))?;
+        if let Some(reason) = done {
+            if old.is_some() {
+                leave(&from.schema, &from.name, self.subscription)?;
+            }
+            return self.block(table, &reason);
+        }
+        store::stream::unblock(&table.qualified_name())?;
+        join(table, has_rows, self.subscription)?;
+        trust_keys(table)?;
+        release_types()
+    }
+
+    fn change_table(&self, mut read: Read) -> Result<(), Error> {
+        let Some(table) = read.table.clone() else {
+            return Ok(());
+        };
+        if block::all()?.contains(&table.qualified_name()) {
+            return block::stand_in(&table);
+        }
+        let (id, _) = find(&table)?;
+        let Some(previous) = store::shapes::shape(id)?.filter(|_| watch_has(id)) else {
+            return self.block(&table, "it is not the table that the subscription made");
+        };
+        read.complete(&previous);
+        let done = block::attempt(|| {
+            block::needed(&table)?;
+            if let Change::AddColumn { foreign_keys, .. } = &read.change {
+                block::keys(foreign_keys, id)?;
+            }
+            is_of(&read.change, id, &table)?;
+            begin_copy_anew(&table, self.subscription)?;
             let about = About {
                 table: Some(&table),
                 ..About::default()
             };
-            say::change(&read.change, &about)?;
-            changed(&table)
+            say::change(&read.change, &about)
+        })?;
+        match done {
+            None => changed(&table),
+            Some(reason) => self.block(&table, &reason),
         }
-        // What concerns no table here, a statement for SQLite among it.
-        (_, None) => Ok(()),
     }
+
+    fn block(&self, table: &Table, reason: &str) -> Result<(), Error> {
+        block::table(table, reason, self.command, self.subscription)
+    }
+
+    /// The table of that name, if it follows.
+    fn followed(&self, name: &Name) -> Result<Option<pg_sys::Oid>, Error> {
+        let id = names::relation_of(&name.schema, &name.name);
+        Ok(id.filter(|id| watch_has(*id)))
+    }
+
+    fn leave_if_followed(&self, name: &Name) -> Result<(), Error> {
+        match self.followed(name)? {
+            Some(_) => leave(&name.schema, &name.name, self.subscription),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Whether a table follows, and the stream made it.
+fn watch_has(id: pg_sys::Oid) -> bool {
+    watch::current().is_ok_and(|watch| watch.has(id))
+        && store::stream::has_relation(id).unwrap_or(false)
+}
+
+/// An index that a change renames or drops must be one of its table.
+fn is_of(change: &Change, table: pg_sys::Oid, shape: &Table) -> Result<(), Stop> {
+    let name = match change {
+        Change::DropIndex(index) if !index.is_local => &index.name,
+        Change::RenameIndex { from, .. } if !from.is_local => &from.name,
+        _ => return Ok(()),
+    };
+    match names::relation_of(&shape.schema, name) {
+        Some(index) if relation::table_of_index(index) != Some(table) => Err(Stop::InTheWay(
+            format!("{} is not an index of it", block::described(index)),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Forgets the types that no table uses any more that follows. Those that are passed over may use any.
+fn release_types() -> Result<(), Error> {
+    match block::all()?.is_empty() {
+        true => enable::release_types(),
+        false => Ok(()),
+    }
+}
+
+fn missing_type(definition: &TypeDefinition) -> Error {
+    Error::new(
+        SqlState::UndefinedObject,
+        format!("type {} of the publisher is missing here", definition.qualified_name()),
+    )
+    .detail("It was dropped or renamed behind the extension's back.")
+    .hint("End the subscription and begin anew: CALL electric.unsubscribe(); CALL electric.subscribe(…);")
 }
 
 /// What a command means. What this version does not know is not for guessing at.
@@ -201,7 +339,7 @@ fn find(table: &Table) -> Result<(pg_sys::Oid, catalog::Actual), Error> {
 }
 
 /// A table begins to follow. The rows that it had are copied by a worker of the server's own.
-fn join(table: &Table, has_rows: bool, subscription: pg_sys::Oid) -> Result<(), Error> {
+pub fn join(table: &Table, has_rows: bool, subscription: pg_sys::Oid) -> Result<(), Error> {
     if let Some(id) = names::relation_of(&table.schema, &table.name) {
         store::shapes::delete(id)?;
         subscription::remove(subscription, id);
@@ -262,7 +400,7 @@ fn stop_copying(id: pg_sys::Oid, subscription: pg_sys::Oid) -> Result<(), Error>
 
 /// A table follows no more, and is an ordinary one.
 fn leave(schema: &str, name: &str, subscription: pg_sys::Oid) -> Result<(), Error> {
-    let Some(id) = names::relation_of(schema, name) else {
+    let Some(id) = names::relation_of(schema, name).filter(|id| watch_has(*id)) else {
         return Ok(());
     };
     stop_copying(id, subscription)?;

@@ -10,7 +10,7 @@ use crate::pg::entry::{self, Call, Datum, Trigger, Write, void};
 use crate::pg::event::{self, Caller, Event};
 use crate::pg::touched::{self, Command};
 use crate::pg::tree::Statement;
-use crate::pg::{locks, names, relation, session, spi, subscription};
+use crate::pg::{locks, names, passing, relation, session, spi, subscription};
 use crate::settings::Policy;
 use crate::{capture, follow, precheck, settings, store, watch};
 
@@ -213,6 +213,7 @@ pub fn on_replicated_command(call: &Call) -> Result<Datum, Error> {
         op: row.read(ddl_commands::op),
         hash: row.read(ddl_commands::hash),
     };
+    passing::install();
     follow::apply(&command, subscription)?;
     Ok(void())
 }

@@ -7,19 +7,22 @@ use electric_schema::names::{quote_ident, quote_literal};
 use electric_schema::order;
 
 use crate::error::{Error, SqlState};
+use crate::follow::block::{self, Stop};
 use crate::follow::{make, role};
 use crate::pg::entry::{Call, Datum, void, warning};
 use crate::pg::publisher::{self, Publisher};
 use crate::pg::subscription::{self, State};
-use crate::pg::{locks, session, spi, xact};
+use crate::pg::{locks, names, session, spi, xact};
 use crate::{api, follow, publication, store, watch};
 
 mod source;
 mod status;
+mod unblock;
 
 use source::Found;
 pub use status::status;
 use status::{Subscription, state};
+pub use unblock::unblock;
 
 /// `CALL electric.subscribe(conninfo text, name text)`: makes this database a replica of another.
 pub fn subscribe(call: &Call) -> Result<Datum, Error> {
@@ -46,15 +49,16 @@ pub fn subscribe(call: &Call) -> Result<Datum, Error> {
 fn begin(publisher: &Publisher, found: &Found) -> Result<(), Error> {
     // The triggers of rows have fired on the publisher.
     api::working(|| spi::run("SET LOCAL session_replication_role = replica"))?;
+    refuse_taken(found)?;
     let role = role::ensure()?;
     role::grant(schemas(found).iter().map(String::as_str))?;
     let _replica = session::become_role(role);
     for definition in &found.types {
-        make::of_type(definition)?;
+        make::of_type(definition).map_err(in_the_way)?;
     }
     let tables: Vec<&Table> = found.tables.iter().map(|source| &source.table).collect();
     for (at, change) in order::creation(&tables) {
-        make::created(&tables, at, change)?;
+        make::created(&tables, at, change).map_err(in_the_way)?;
     }
     session::replaying(|| {
         let mut sources = found.tables.iter();
@@ -62,6 +66,41 @@ fn begin(publisher: &Publisher, found: &Found) -> Result<(), Error> {
     })?;
     xact::command_counter_increment();
     Ok(())
+}
+
+/// Names of tables and types must be free, all of them, before anything is made.
+fn refuse_taken(found: &Found) -> Result<(), Error> {
+    let tables = found.tables.iter().map(|source| &source.table);
+    let mut taken: Vec<String> = tables
+        .filter_map(|table| names::relation_of(&table.schema, &table.name))
+        .map(block::described)
+        .collect();
+    let types = found.types.iter();
+    taken.extend(
+        types
+            .filter(|of| names::type_of(&of.schema, &of.name).is_some())
+            .map(|of| format!("type {}", of.qualified_name())),
+    );
+    if taken.is_empty() {
+        return Ok(());
+    }
+    Err(Error::new(
+        SqlState::of_code("42P07"),
+        "names that the publisher uses are taken here",
+    )
+    .detail(format!("There are already: {}.", taken.join(", ")))
+    .hint("Rename or drop them; what is there is never overwritten."))
+}
+
+fn in_the_way(stop: Stop) -> Error {
+    match stop {
+        Stop::Failed(error) => error,
+        Stop::InTheWay(reason) => Error::new(
+            SqlState::ObjectNotInPrerequisiteState,
+            format!("cannot make what the publisher has: {reason}"),
+        )
+        .detail("What the subscription did not make is neither used nor changed by it."),
+    }
 }
 
 /// The schemas in which something of the publisher's is, and `public`.

@@ -7,6 +7,7 @@ use electric_schema::model::{ForeignKey, Table, TypeDefinition};
 use electric_schema::names::{qualified, qualified_quoted, quote_ident};
 use pgrx::pg_sys;
 
+use super::block::{self, Stop};
 use super::say::{self, About};
 use super::way;
 use crate::error::{Error, SqlState};
@@ -25,14 +26,30 @@ thread_local! {
     static WAITING: RefCell<Vec<Waiting>> = const { RefCell::new(Vec::new()) };
 }
 
+/// The tables whose keys wait for that one.
+pub fn waiting_for(table: &Table) -> Vec<pg_sys::Oid> {
+    WAITING.with_borrow(|all| {
+        let of = all.iter().filter(|of| {
+            let to = &of.key.references;
+            (&to.schema, &to.table) == (&table.schema, &table.name)
+        });
+        of.filter_map(|of| names::relation_of(&of.table.schema, &of.table.name))
+            .collect()
+    })
+}
+
 /// The transaction ended, and with it what waited.
 pub fn forget() {
     WAITING.take();
 }
 
 /// Makes a table. Keys to tables that come after it are made with those.
-pub fn table(table: &Table) -> Result<(), Error> {
+pub fn table(table: &Table) -> Result<(), Stop> {
     let own = Name::new(&table.schema, &table.name);
+    if let Some(taken) = block::taken(&own)? {
+        return Err(Stop::InTheWay(taken));
+    }
+    block::needed(table)?;
     make_way(&own)?;
     let watch = watch::current()?;
     let mut later = Vec::new();
@@ -68,19 +85,34 @@ pub fn table(table: &Table) -> Result<(), Error> {
 /// A table of that name that the stream made and left, or is about to, makes way.
 fn make_way(name: &Name) -> Result<(), Error> {
     match names::relation_of(&name.schema, &name.name) {
-        Some(id) if store::stream::has_relation(id)? => way::of_table(id),
-        _ => Ok(()),
+        Some(id) if block::is_streams(id)? => {
+            let shown = qualified(&name.schema, &name.name);
+            // What stood in for a table that was blocked has nothing to keep.
+            match block::all()?.contains(&shown) && !relation::has_rows(id) {
+                true => remove(id),
+                false => way::of_table(id),
+            }
+        }
+        Some(_) => Ok(()),
+        // A table is a type, too.
+        None => match names::type_of(&name.schema, &name.name) {
+            Some(id) if store::stream::has_type(id)? => {
+                store::types::delete(id)?;
+                way::of_type(&name.schema, &name.name)
+            }
+            _ => Ok(()),
+        },
     }
 }
 
 /// Makes a type. One of that name that the stream made, and nobody uses who follows, makes way.
-pub fn of_type(definition: &TypeDefinition) -> Result<(), Error> {
+pub fn of_type(definition: &TypeDefinition) -> Result<(), Stop> {
     if let Some(id) = names::type_of(&definition.schema, &definition.name)
         && store::stream::has_type(id)?
     {
         store::types::delete(id)?;
         xact::command_counter_increment();
-        way::of_type(definition)?;
+        way::of_type(&definition.schema, &definition.name)?;
     }
     let about = About {
         definition: Some(definition),
@@ -90,7 +122,7 @@ pub fn of_type(definition: &TypeDefinition) -> Result<(), Error> {
 }
 
 /// Makes tables that are made together, one of which this is.
-pub fn created(tables: &[&Table], at: usize, change: Change) -> Result<(), Error> {
+pub fn created(tables: &[&Table], at: usize, change: Change) -> Result<(), Stop> {
     let Change::CreateTable { later, earlier } = change else {
         return Ok(());
     };
@@ -105,12 +137,18 @@ pub fn created(tables: &[&Table], at: usize, change: Change) -> Result<(), Error
     )
 }
 
+/// Makes tables that are made together, one of which this is, where something may have stood in for it.
+pub fn again(tables: &[&Table], at: usize, change: Change) -> Result<(), Stop> {
+    let own = Name::new(&tables[at].schema, &tables[at].name);
+    if let Some(taken) = block::taken(&own)? {
+        return Err(Stop::InTheWay(taken));
+    }
+    make_way(&own)?;
+    created(tables, at, change)
+}
+
 /// Makes a table, without those keys of its own and with those of others.
-fn create(
-    table: &Table,
-    later: Vec<String>,
-    earlier: Vec<(Name, ForeignKey)>,
-) -> Result<(), Error> {
+fn create(table: &Table, later: Vec<String>, earlier: Vec<(Name, ForeignKey)>) -> Result<(), Stop> {
     let about = About {
         table: Some(table),
         keys: earlier
@@ -184,7 +222,7 @@ pub fn remove(id: pg_sys::Oid) -> Result<(), Error> {
 
 /// Has keys point to a table that was made anew. Its rows are yet to come, so they are not checked; on the publisher
 /// they hold.
-pub fn attach(pointing: Vec<Pointing>, from: &Name, table: &Table) -> Result<(), Error> {
+pub fn attach(pointing: Vec<Pointing>, from: &Name, table: &Table) -> Result<(), Stop> {
     let keys: Vec<(Name, ForeignKey)> = pointing
         .into_iter()
         .filter_map(|of| Some((of.table, pointed(of.key, from, table)?)))

@@ -5,7 +5,7 @@ use electric_schema::names::quote_ident;
 use pgrx::pg_sys;
 
 use crate::error::{Error, SqlState};
-use crate::pg::{names, session, spi};
+use crate::pg::{locks, names, session, spi};
 use crate::{api, store};
 
 /// Its name.
@@ -18,6 +18,10 @@ pub fn id() -> Option<pg_sys::Oid> {
 
 /// Makes the role if it is not there. One that is there must be what we would make.
 pub fn ensure() -> Result<pg_sys::Oid, Error> {
+    if id().is_none() {
+        // Another database of this server may be at it.
+        locks::roles();
+    }
     if id().is_none() {
         // A background worker's role must be one that may log in (before PostgreSQL 17), but no client's connection is within
         // a limit of none; and it has no password.

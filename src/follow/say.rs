@@ -5,9 +5,11 @@ use electric_schema::change::Change;
 use electric_schema::dialect::postgres;
 use electric_schema::model::{Table, TypeDefinition};
 
+use super::block::Stop;
+use super::needs;
 use crate::error::{Error, SqlState};
 use crate::pg::said::{Action, Name, Said, said};
-use crate::pg::{names, session, spi, xact};
+use crate::pg::{names, session, spi, subtransaction, xact};
 use crate::{api, store};
 
 /// What the statements of a change may be about.
@@ -22,26 +24,42 @@ pub struct About<'a> {
 }
 
 /// Does a change of a table, or of what `about` says besides.
-pub fn change(change: &Change, about: &About<'_>) -> Result<(), Error> {
+pub fn change(change: &Change, about: &About<'_>) -> Result<(), Stop> {
     run(&postgres::statements(change, about.table), about)
 }
 
 /// Runs statements about those things.
-pub fn run(statements: &[String], about: &About<'_>) -> Result<(), Error> {
+pub fn run(statements: &[String], about: &About<'_>) -> Result<(), Stop> {
     session::replaying(|| {
         for statement in statements {
             match said(statement) {
                 Some(said) if about.allows(&said) => {
-                    api::working(|| spi::run(statement))?;
+                    if needs::is_there(&said)? {
+                        continue;
+                    }
+                    run_one(statement, &said)?;
                     xact::command_counter_increment();
                     made(&said)?;
                 }
-                _ => return Err(no_statement(statement)),
+                _ => return Err(no_statement(statement).into()),
             }
         }
         xact::command_counter_increment();
         Ok(())
     })
+}
+
+fn run_one(statement: &str, said: &Said) -> Result<(), Stop> {
+    let run = || api::working(|| spi::run(statement));
+    if !matches!(said, Said::Extension(..)) {
+        return Ok(run()?);
+    }
+    // Whatever keeps an extension from being made keeps it from the tables that need it, and from no others.
+    match subtransaction::run(std::panic::AssertUnwindSafe(run)) {
+        Ok(done) => Ok(done?),
+        Err(error) if error.is_about_session() && !error.is("58P01") => error.rethrow(),
+        Err(error) => Err(Stop::InTheWay(error.message())),
+    }
 }
 
 /// Remembers what was made.

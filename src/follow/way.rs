@@ -1,6 +1,5 @@
 //! What the stream made earlier makes way for what it makes now: it is renamed, with all that users hung on it.
 
-use electric_schema::model::TypeDefinition;
 use electric_schema::names::{qualified_quoted, quote_ident};
 use pgrx::pg_sys;
 
@@ -31,8 +30,7 @@ fn rename(kind: &str, id: pg_sys::Oid) -> Result<(), Error> {
 }
 
 /// Renames a type to `name_old_N`.
-pub fn of_type(definition: &TypeDefinition) -> Result<(), Error> {
-    let TypeDefinition { schema, name, .. } = definition;
+pub fn of_type(schema: &str, name: &str) -> Result<(), Error> {
     // ALTER TYPE renames enums, domains and ranges alike.
     alter("TYPE", schema, name, &free_name(schema, name))
 }

@@ -155,6 +155,12 @@ entry!(
     (TEXTOID) -> VOIDOID
 );
 entry!(
+    electric_unblock,
+    pg_finfo_electric_unblock,
+    api::subscribe::unblock,
+    (TEXTOID) -> VOIDOID
+);
+entry!(
     electric_on_replicated_command,
     pg_finfo_electric_on_replicated_command,
     api::events::on_replicated_command,

@@ -131,3 +131,17 @@ pub fn table(relation: pg_sys::Oid) {
     // SAFETY: takes a lock that the end of the transaction releases.
     unsafe { pg_sys::LockRelationOid(relation, pg_sys::AccessExclusiveLock as pg_sys::LOCKMODE) }
 }
+
+/// Keeps other databases of this server from making the role of subscribers until this transaction ends. No role has that
+/// id, so nobody else locks it.
+pub fn roles() {
+    // SAFETY: takes a lock that the end of the transaction releases; what is waited for is seen afterwards.
+    unsafe {
+        pg_sys::LockSharedObject(
+            pg_sys::AuthIdRelationId,
+            pg_sys::Oid::INVALID,
+            0,
+            pg_sys::ExclusiveLock as pg_sys::LOCKMODE,
+        );
+    }
+}

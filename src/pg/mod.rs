@@ -26,6 +26,7 @@ pub mod names;
 pub mod options;
 pub mod own;
 pub mod policy;
+pub mod passing;
 pub mod publisher;
 pub mod relation;
 pub mod reserve;

@@ -81,11 +81,23 @@ pub fn relation_of(schema: &str, name: &str) -> Option<pg_sys::Oid> {
 
 /// The type of that name in the schema of that name, if there is one.
 pub fn type_of(schema: &str, name: &str) -> Option<pg_sys::Oid> {
-    let arguments = [heap_text(&electric_schema::names::qualified_quoted(
-        schema, name,
-    ))];
-    // SAFETY: to_regtype takes text; it gives NULL where there is no such type.
-    unsafe { pgrx::direct_function_call::<pg_sys::Oid>(pg_sys::to_regtype, &arguments) }
+    let (schema, name) = (schema_of_name(schema), CString::new(name).ok()?);
+    if schema == pg_sys::Oid::INVALID {
+        return None;
+    }
+    let none = pg_sys::Datum::from(0);
+    // SAFETY: looks up a system cache by a C string and an oid.
+    let found = unsafe {
+        pg_sys::GetSysCacheOid(
+            pg_sys::SysCacheIdentifier::TYPENAMENSP as i32,
+            pg_sys::Anum_pg_type_oid as pg_sys::AttrNumber,
+            pg_sys::Datum::from(name.as_ptr()),
+            schema.into(),
+            none,
+            none,
+        )
+    };
+    (found != pg_sys::Oid::INVALID).then_some(found)
 }
 
 /// The relation's name.
@@ -157,7 +169,7 @@ pub fn extension_of(class: pg_sys::Oid, object: pg_sys::Oid) -> Option<Owner> {
 }
 
 /// The schema that holds the extension's objects.
-fn extension_schema(extension: pg_sys::Oid) -> pg_sys::Oid {
+pub fn extension_schema(extension: pg_sys::Oid) -> pg_sys::Oid {
     extension_row(extension, pg_sys::Anum_pg_extension_extnamespace)
 }
 
@@ -322,4 +334,43 @@ pub fn resolve_if_there(name: &str) -> Option<pg_sys::Oid> {
 
 fn heap_text(text: &str) -> Option<pg_sys::Datum> {
     Some(super::value::text(text))
+}
+
+/// The role that owns a schema; the owner of the database for one that belongs to `pg_database_owner`.
+pub fn schema_owner(schema: pg_sys::Oid) -> pg_sys::Oid {
+    use super::heap::cached;
+    use pg_sys::SysCacheIdentifier::{DATABASEOID, NAMESPACEOID};
+    let owner = cached(NAMESPACEOID, schema.into(), |row| {
+        row.oid(pg_sys::Anum_pg_namespace_nspowner)
+    });
+    match owner {
+        Some(owner) if owner.to_u32() == DATABASE_OWNER => {
+            // SAFETY: reads a variable.
+            let database = unsafe { pg_sys::MyDatabaseId };
+            cached(DATABASEOID, database.into(), |row| {
+                row.oid(pg_sys::Anum_pg_database_datdba)
+            })
+            .unwrap_or(pg_sys::Oid::INVALID)
+        }
+        owner => owner.unwrap_or(pg_sys::Oid::INVALID),
+    }
+}
+
+/// `pg_database_owner`, which the server's headers fix.
+const DATABASE_OWNER: u32 = 6171;
+
+/// The role that owns a collation of that name in that schema, if there is one.
+pub fn collation_owner(schema: &str, name: &str) -> Option<pg_sys::Oid> {
+    let schema = schema_of_name(schema);
+    let key = super::heap::Key::oid(pg_sys::Anum_pg_collation_collnamespace, schema);
+    let all = super::heap::scan(
+        pg_sys::CollationRelationId,
+        pg_sys::Oid::INVALID,
+        &[key],
+        |row| {
+            let is_it = row.name(pg_sys::Anum_pg_collation_collname) == name;
+            is_it.then(|| row.oid(pg_sys::Anum_pg_collation_collowner))
+        },
+    );
+    all.into_iter().flatten().next()
 }

@@ -69,6 +69,14 @@ pub fn table_of_index(index: pg_sys::Oid) -> Option<pg_sys::Oid> {
     )
 }
 
+/// Whether a relation has a column of that name.
+pub fn has_column(relation: pg_sys::Oid, name: &str) -> bool {
+    std::ffi::CString::new(name).is_ok_and(|name| {
+        // SAFETY: looks up a cache.
+        unsafe { pg_sys::get_attnum(relation, name.as_ptr()) != 0 }
+    })
+}
+
 /// The indexes of a table.
 pub fn indexes(table: pg_sys::Oid) -> Vec<pg_sys::Oid> {
     use pg_sys::*;

@@ -79,6 +79,18 @@ pub fn set_conninfo(id: pg_sys::Oid, conninfo: &str) {
     set(id, column(c"subconninfo"), Value::Text(conninfo));
 }
 
+/// Has the worker end and begin anew once this transaction is committed: it does when how it reaches the publisher
+/// changes, and a blank at the end means nothing.
+pub fn have_worker_begin_anew(id: pg_sys::Oid) {
+    if let Some(facts) = facts(id) {
+        let conninfo = match facts.conninfo.strip_suffix(' ') {
+            Some(shorter) => shorter.to_owned(),
+            None => facts.conninfo + " ",
+        };
+        set_conninfo(id, &conninfo);
+    }
+}
+
 fn set(id: pg_sys::Oid, column: u32, value: Value) {
     heap::set(CATALOG, BY_ID, &[Key::oid(1, id)], column, value);
     super::xact::command_counter_increment();

@@ -38,6 +38,11 @@ impl Caught {
         self.report().sql_error_code() as i32
     }
 
+    /// Whether it has that SQLSTATE.
+    pub fn is(&self, code: &str) -> bool {
+        self.sqlstate() == crate::error::SqlState::of_code(code).code()
+    }
+
     /// The class of the SQLSTATE, its first two characters.
     fn class(&self) -> [u8; 2] {
         let packed = self.report().sql_error_code() as u32;
@@ -84,6 +89,20 @@ pub fn run_and_undo<T>(body: impl FnOnce() -> T + std::panic::UnwindSafe) -> Res
 }
 
 fn enter<T>(body: impl FnOnce() -> T + std::panic::UnwindSafe, keep: bool) -> Result<T, Caught> {
+    enter_and(body, |_| keep)
+}
+
+/// Runs `body` in a subtransaction that is kept only if `body` succeeds.
+pub fn attempt<T, E>(
+    body: impl FnOnce() -> Result<T, E> + std::panic::UnwindSafe,
+) -> Result<Result<T, E>, Caught> {
+    enter_and(body, Result::is_ok)
+}
+
+fn enter_and<T>(
+    body: impl FnOnce() -> T + std::panic::UnwindSafe,
+    keep: impl FnOnce(&T) -> bool,
+) -> Result<T, Caught> {
     // SAFETY: the calls are those that PL/pgSQL makes around a block with EXCEPTION.
     unsafe {
         let context = pg_sys::CurrentMemoryContext;
@@ -95,7 +114,7 @@ fn enter<T>(body: impl FnOnce() -> T + std::panic::UnwindSafe, keep: bool) -> Re
             .catch_rust_panic(|error| Err(Caught(error)))
             .execute();
         pg_sys::MemoryContextSwitchTo(context);
-        if keep && result.is_ok() {
+        if result.as_ref().is_ok_and(keep) {
             pg_sys::ReleaseCurrentSubTransaction();
         } else {
             pg_sys::RollbackAndReleaseCurrentSubTransaction();

@@ -34,6 +34,7 @@ unsafe extern "C-unwind" fn at_end(event: pg_sys::XactEvent::Type, _arg: *mut c_
         XACT_EVENT_COMMIT => {
             crate::version::committed();
             crate::follow::make::forget();
+            super::passing::install();
         }
         XACT_EVENT_PREPARE => crate::version::forget(),
         _ => {}

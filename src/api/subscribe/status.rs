@@ -32,8 +32,11 @@ pub fn status() -> Result<Value, Error> {
     let last_command = store::commands::last()?.id;
     let mut status = json!({
         "name": name, "enabled": false, "running": false, "errors": 0, "last_command": last_command, "tables": {},
+        "blocked": [],
     });
     session::canonical(|| {
+        let blocked = spi::value::<String>(BLOCKED, &[])?.unwrap_or_default();
+        status["blocked"] = serde_json::from_str(&blocked)?;
         let Some(Subscription { id, enabled }) = state(&name)? else {
             return Ok(());
         };
@@ -48,6 +51,11 @@ pub fn status() -> Result<Value, Error> {
     })?;
     Ok(status)
 }
+
+/// What is passed over, and why.
+const BLOCKED: &str = "SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_object( \
+    'name', b.relation, 'reason', b.reason, 'command', b.command, 'since', b.since) ORDER BY b.relation), '[]')::text \
+    FROM electric.blocked AS b";
 
 /// How far the subscription with that id is, as the server's own views have it.
 const PROGRESS: &str = "SELECT pg_catalog.json_build_object( \
