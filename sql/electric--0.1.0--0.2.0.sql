@@ -128,6 +128,10 @@ CREATE PROCEDURE electric.unblock(name text)
     LANGUAGE c AS 'MODULE_PATHNAME', 'electric_unblock';
 COMMENT ON PROCEDURE electric.unblock(text) IS
     'Make a table of the publisher that was passed over because something was in its way, and what references it';
+-- A subscription applied as superuser. It goes on as a role that may do nothing but own what it makes.
+CREATE FUNCTION electric.take_over() RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'electric_take_over';
+SELECT electric.take_over();
+DROP FUNCTION electric.take_over();
 
 -- What goes over to replicas, and what is evaluated.
 CREATE OR REPLACE VIEW electric.tables AS

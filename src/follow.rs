@@ -1,6 +1,7 @@
 //! Following a publisher: what its commands did there is done here, inside the apply worker's transaction.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use electric_schema::change::Change;
 use electric_schema::hash;
@@ -13,7 +14,7 @@ use serde_json::Value;
 use crate::api::{self, enable};
 use crate::catalog;
 use crate::error::{Error, SqlState};
-use crate::pg::publisher::Publisher;
+use crate::pg::publisher::{self, Publisher};
 use crate::pg::said::Name;
 use crate::pg::subscription::{self, State};
 use crate::pg::{locks, names, relation, session, spi, xact};
@@ -24,6 +25,7 @@ pub mod make;
 mod needs;
 pub mod role;
 pub mod say;
+pub mod takeover;
 mod way;
 
 use block::Stop;
@@ -241,6 +243,18 @@ fn missing_type(definition: &TypeDefinition) -> Error {
     .hint("End the subscription and begin anew: CALL electric.unsubscribe(); CALL electric.subscribe(…);")
 }
 
+/// Refuses to go on with objects of an earlier version, from which this library follows nobody.
+pub fn is_up_to_date() -> Result<(), Error> {
+    if names::relation_of("electric", "stream_objects").is_some() {
+        return Ok(());
+    }
+    Err(Error::new(
+        SqlState::ObjectNotInPrerequisiteState,
+        "the extension in this database is older than its library",
+    )
+    .hint("ALTER EXTENSION electric UPDATE;"))
+}
+
 /// What a command means. What this version does not know is not for guessing at.
 fn understand(command: &Command, read: Result<Read, Unreadable>) -> Result<Read, Error> {
     let unreadable = match read {
@@ -394,8 +408,10 @@ fn stop_copying(id: pg_sys::Oid, subscription: pg_sys::Oid) -> Result<(), Error>
     };
     let facts = subscription::facts(subscription)
         .ok_or_else(|| Error::internal("the subscription vanished"))?;
-    let publisher = Publisher::connect(&facts.conninfo)?;
-    publisher.drop_slot_soon(&slot)
+    // Locks are held meanwhile: if the publisher does not answer the worker begins anew.
+    publisher::within(Duration::from_secs(10), || {
+        Publisher::connect(&facts.conninfo)?.drop_slot_soon(&slot)
+    })
 }
 
 /// A table follows no more, and is an ordinary one.

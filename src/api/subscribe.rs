@@ -12,7 +12,7 @@ use crate::follow::{make, role};
 use crate::pg::entry::{Call, Datum, void, warning};
 use crate::pg::publisher::{self, Publisher};
 use crate::pg::subscription::{self, State};
-use crate::pg::{locks, names, session, spi, xact};
+use crate::pg::{hook, locks, names, session, spi, xact};
 use crate::{api, follow, publication, store, watch};
 
 mod source;
@@ -26,8 +26,13 @@ pub use unblock::unblock;
 
 /// `CALL electric.subscribe(conninfo text, name text)`: makes this database a replica of another.
 pub fn subscribe(call: &Call) -> Result<Datum, Error> {
+    let show_again = session::show_instead(c"CALL electric.subscribe('********');");
     let (conninfo, name) = (argument(call, 0)?, argument(call, 1)?);
     may(call, "electric.subscribe")?;
+    // Code around the call would be told of with its text.
+    if hook::depth() > 1 || !session::client_calls() {
+        return Err(not_by_itself("electric.subscribe"));
+    }
     is_fresh()?;
     let publisher = Publisher::connect(&conninfo)?;
     let publication = source::published(&publisher)?;
@@ -42,6 +47,7 @@ pub fn subscribe(call: &Call) -> Result<Datum, Error> {
         is_fresh()?;
         follow_from_here(&found, &name, &conninfo, &publication, &slot)
     })?;
+    show_again();
     Ok(void())
 }
 
@@ -195,14 +201,18 @@ fn may(call: &Call, what: &str) -> Result<(), Error> {
         .detail("What comes from the publisher is written here, so only a superuser may say from where."));
     }
     if call.is_in_transaction() {
-        return Err(Error::new(
-            SqlState::of_code("25001"),
-            format!("{what} cannot run inside a transaction block"),
-        )
-        .hint("Send CALL by itself."));
+        return Err(not_by_itself(what));
     }
     session::prevent_if_read_only(c"electric.subscribe()");
-    Ok(())
+    follow::is_up_to_date()
+}
+
+fn not_by_itself(what: &str) -> Error {
+    Error::new(
+        SqlState::of_code("25001"),
+        format!("{what} cannot run inside a transaction block, or as part of other code"),
+    )
+    .hint("Send CALL by itself.")
 }
 
 fn is_fresh() -> Result<(), Error> {
@@ -263,17 +273,24 @@ pub fn unsubscribe(call: &Call) -> Result<Datum, Error> {
     }
     store::subscriptions::forget()?;
     watch::changed();
-    if let Some((conninfo, slot)) = remote {
-        let dropped = if slot == subscription::slot_name() {
+    role::give_back()?;
+    let Some((conninfo, slot)) = remote else {
+        return Ok(void());
+    };
+    // The publisher may take its time, and has nothing to do with what others wait for here.
+    xact::commit_and_go_on();
+    let is_ours = slot == subscription::slot_name();
+    let dropped = if is_ours {
+        publisher::or_cancelled(|| {
             Publisher::connect(&conninfo).and_then(|publisher| publisher.drop_slot(&slot))
-        } else {
-            Err(Error::internal(
-                "this database is a copy, and the original may use it",
-            ))
-        };
-        if let Err(error) = dropped {
-            warning(&publisher::left(&slot, &error));
-        }
+        })
+    } else {
+        Err(Error::internal(
+            "this database is a copy, and the original may use it",
+        ))
+    };
+    if let Err(error) = dropped {
+        warning(&publisher::left(&slot, &error));
     }
     Ok(void())
 }

@@ -29,6 +29,10 @@ pub fn ensure() -> Result<pg_sys::Oid, Error> {
             spi::run(&format!(
                 "CREATE ROLE {NAME} LOGIN CONNECTION LIMIT 0 NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS NOINHERIT"
             ))?;
+            // At more detail the server's worker logs the connection string.
+            spi::run(&format!(
+                "ALTER ROLE {NAME} SET log_min_messages = 'warning'"
+            ))?;
             spi::run(&format!(
                 "COMMENT ON ROLE {NAME} IS 'Electric: applies what a subscription brings; owns what it makes'"
             ))
@@ -91,6 +95,41 @@ pub fn grant<'a>(schemas: impl Iterator<Item = &'a str>) -> Result<(), Error> {
         }
     }
     api::working(|| statements.iter().try_for_each(|sql| spi::run(sql)))
+}
+
+/// Gives what the role owns in this database to the caller, a superuser, and takes its privileges from it. The role
+/// itself stays: other databases of the server may use it.
+pub fn give_back() -> Result<(), Error> {
+    let Some(role) = id() else {
+        return Ok(());
+    };
+    let owned = "SELECT coalesce(pg_catalog.json_agg(pg_catalog.format('ALTER %s %s OWNER TO %I', o.type, o.identity, current_user)), '[]')::text \
+        FROM pg_catalog.pg_shdepend AS d, pg_catalog.pg_identify_object(d.classid, d.objid, d.objsubid) AS o \
+        WHERE d.dbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()) \
+        AND d.refclassid = 'pg_catalog.pg_authid'::regclass AND d.refobjid = $1::oid AND d.deptype = 'o' AND o.type = $2";
+    let revoked = "SELECT coalesce(pg_catalog.json_agg(pg_catalog.format('REVOKE ALL ON SCHEMA %s FROM %s', o.identity, $2)), '[]')::text \
+        FROM pg_catalog.pg_shdepend AS d, pg_catalog.pg_identify_object(d.classid, d.objid, d.objsubid) AS o \
+        WHERE d.dbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()) \
+        AND d.refclassid = 'pg_catalog.pg_authid'::regclass AND d.refobjid = $1::oid AND d.deptype = 'a' AND o.type = 'schema'";
+    let role = role.to_u32().to_string();
+    let run_all = |sql: &str, what: &str| -> Result<(), Error> {
+        let statements: Option<String> = session::canonical(|| spi::value(sql, &[&role, what]))?;
+        let statements: Vec<String> = serde_json::from_str(&statements.unwrap_or_default())?;
+        api::working(|| statements.iter().try_for_each(|sql| spi::run(sql)))
+    };
+    // What a table owns goes with it, so tables come first.
+    for kind in ["table", "sequence", "type", "collation", "schema"] {
+        run_all(owned, kind)?;
+        crate::pg::xact::command_counter_increment();
+    }
+    run_all(revoked, NAME)?;
+    let database = quote_ident(&session::database_name());
+    api::working(|| {
+        spi::run(&format!("REVOKE ALL ON DATABASE {database} FROM {NAME}"))?;
+        spi::run(&format!(
+            "REVOKE ALL ON electric.migrations, electric.ddl_commands, electric.grants, electric.assignments FROM {NAME}"
+        ))
+    })
 }
 
 /// The subscription that this process applies, if it is the one by which this database follows another: that of the

@@ -288,6 +288,24 @@ pub unsafe fn remove_from_subscription(subscription: pg_sys::Oid, relation: pg_s
     }
 }
 
+/// Raises an error if a connection string cannot be read.
+///
+/// # Safety
+/// libpqwalreceiver must be loaded.
+pub unsafe fn check_conninfo(conninfo: &std::ffi::CStr) {
+    // SAFETY: the library's table is filled in; the boundary is as above.
+    unsafe {
+        if let Some(check) = (*pg_sys::WalReceiverFunctions).walrcv_check_conninfo {
+            pg_sys::ffi::pg_guard_ffi_boundary(|| {
+                #[cfg(pre_pg16)]
+                check(conninfo.as_ptr());
+                #[cfg(not(pre_pg16))]
+                check(conninfo.as_ptr(), false);
+            });
+        }
+    }
+}
+
 /// Connects to a publisher for logical replication; null, and a message, if it cannot be reached.
 ///
 /// # Safety

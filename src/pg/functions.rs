@@ -161,6 +161,12 @@ entry!(
     (TEXTOID) -> VOIDOID
 );
 entry!(
+    electric_take_over,
+    pg_finfo_electric_take_over,
+    crate::follow::takeover::take_over,
+    () -> VOIDOID
+);
+entry!(
     electric_on_replicated_command,
     pg_finfo_electric_on_replicated_command,
     api::events::on_replicated_command,

@@ -31,23 +31,31 @@ macro_rules! library {
 }
 
 impl Publisher {
-    /// Connects.
+    /// Connects, within the time that the connection string gives, or else [`CONNECT_TIMEOUT`]: the library itself sets
+    /// no limit.
     pub fn connect(conninfo: &str) -> Result<Publisher, Error> {
-        let conninfo = CString::new(conninfo).map_err(|_| {
-            Error::new(
-                SqlState::InvalidParameterValue,
-                "a connection string must not have a zero byte",
-            )
-        })?;
+        check(conninfo)?;
+        match connect_timeout(conninfo) {
+            Some(Duration::ZERO) => Publisher::connect_whenever(conninfo),
+            given => within(given.unwrap_or(CONNECT_TIMEOUT), || {
+                Publisher::connect_whenever(conninfo)
+            }),
+        }
+    }
+
+    fn connect_whenever(conninfo: &str) -> Result<Publisher, Error> {
+        let source = text_with_nul(conninfo)?;
         let mut message: *mut c_char = ptr::null_mut();
-        // SAFETY: the library fills in its table of functions once; the message is a palloc'ed string or null.
+        // SAFETY: the library is loaded; the message is a palloc'ed string or null.
         unsafe {
-            pg_sys::load_file(c"libpqwalreceiver".as_ptr(), false);
-            let connection = compat::connect_to_publisher(&conninfo, &mut message);
+            let connection = compat::connect_to_publisher(&source, &mut message);
             if connection.is_null() {
                 return Err(Error::new(
                     SqlState::of_code("08006"),
-                    format!("could not connect to the publisher: {}", text_of(message)),
+                    format!(
+                        "could not connect to the publisher: {}",
+                        without_secrets(&text_of(message), conninfo)
+                    ),
                 ));
             }
             Ok(Publisher { connection })
@@ -163,6 +171,84 @@ impl Publisher {
     }
 }
 
+/// How long a connection may take to come about, unless its string says otherwise.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+fn text_with_nul(conninfo: &str) -> Result<CString, Error> {
+    CString::new(conninfo).map_err(|_| {
+        Error::new(
+            SqlState::InvalidParameterValue,
+            "a connection string must not have a zero byte",
+        )
+    })
+}
+
+/// Whether the library can read a connection string. What it says of one that it cannot quotes from it, perhaps from the
+/// password: nobody gets to see that.
+fn check(conninfo: &str) -> Result<(), Error> {
+    let source = text_with_nul(conninfo)?;
+    // SAFETY: the library fills in its table of functions once.
+    unsafe { pg_sys::load_file(c"libpqwalreceiver".as_ptr(), false) };
+    // SAFETY: the library is loaded. What it raises is caught before anything of a transaction is touched.
+    let read = pgrx::PgTryBuilder::new(std::panic::AssertUnwindSafe(|| unsafe {
+        compat::check_conninfo(&source);
+        true
+    }))
+    .catch_others(|_| false)
+    .execute();
+    // In a URI a password with an @ that is not encoded ends as part of the host, which messages name.
+    let authority = conninfo
+        .split_once("://")
+        .map(|(_, rest)| rest.split(['/', '?']).next().unwrap_or_default());
+    let is_ambiguous = authority.is_some_and(|authority| authority.matches('@').count() > 1);
+    if read && !is_ambiguous {
+        return Ok(());
+    }
+    Err(Error::new(
+        SqlState::InvalidParameterValue,
+        "the connection string cannot be read",
+    )
+    .detail("It is not shown, because it may hold a password.")
+    .hint("In host=… password='…' a value with blanks is quoted; in a URI @, / and % are written %40, %2F and %25."))
+}
+
+/// The values of a keyword in a connection string of either form.
+fn values<'a>(conninfo: &'a str, keyword: &'a str) -> impl Iterator<Item = String> + 'a {
+    conninfo.match_indices(keyword).filter_map(move |(at, _)| {
+        let rest = conninfo[at + keyword.len()..].trim_start();
+        let rest = rest.strip_prefix('=')?.trim_start();
+        Some(match rest.strip_prefix('\'') {
+            Some(quoted) => quoted.split('\'').next().unwrap_or_default().to_owned(),
+            None => rest
+                .split(|c: char| c.is_whitespace() || c == '&')
+                .next()
+                .unwrap_or_default()
+                .to_owned(),
+        })
+    })
+}
+
+/// The timeout that a connection string asks for.
+fn connect_timeout(conninfo: &str) -> Option<Duration> {
+    let seconds = values(conninfo, "connect_timeout").last()?.parse().ok()?;
+    Some(Duration::from_secs(seconds))
+}
+
+/// A message without the passwords of a connection string, should it quote them.
+fn without_secrets(message: &str, conninfo: &str) -> String {
+    let mut secrets: Vec<String> = values(conninfo, "password").collect();
+    let user = conninfo
+        .split_once("://")
+        .and_then(|(_, rest)| rest.split_once('@'));
+    secrets.extend(user.and_then(|(user, _)| Some(user.split_once(':')?.1.to_owned())));
+    secrets.retain(|secret| !secret.is_empty());
+    secrets
+        .iter()
+        .fold(message.trim_end().to_owned(), |message, secret| {
+            message.replace(secret.as_str(), "********")
+        })
+}
+
 /// What a COPY … TO STDOUT gave.
 pub struct Spool(pg_sys::StringInfo);
 
@@ -273,6 +359,8 @@ pub fn left(slot: &str, why: &Error) -> String {
 thread_local! {
     /// The timeout of ours, once it is registered with the server.
     static TIMEOUT: Cell<Option<c_int>> = const { Cell::new(None) };
+    /// Whether [`within`] is at work.
+    static IS_LIMITED: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Whether the time of [`within`] is over. Set by a signal handler.
@@ -289,6 +377,11 @@ unsafe extern "C-unwind" fn time_is_over() {
 
 /// Waits for the other server no longer than that. Cancel, terminate and the session's own timeouts count meanwhile.
 pub fn within<T>(limit: Duration, body: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    // What is within a limit already has no longer one.
+    if IS_LIMITED.get() {
+        return body();
+    }
+    IS_LIMITED.set(true);
     let milliseconds = c_int::try_from(limit.as_millis()).unwrap_or(c_int::MAX);
     // SAFETY: the timeout is registered once, and off again when this returns.
     let timeout = unsafe {
@@ -307,6 +400,7 @@ pub fn within<T>(limit: Duration, body: impl FnOnce() -> Result<T, Error>) -> Re
     // SAFETY: as above. A cancel that came of the timeout and was not yet seen is nobody's any more.
     let is_over = unsafe {
         compat::disable_timeout(timeout, false);
+        IS_LIMITED.set(false);
         let is_over = IS_OVER.swap(false, Ordering::Relaxed);
         if is_over {
             pg_sys::QueryCancelPending = 0;
@@ -321,6 +415,18 @@ pub fn within<T>(limit: Duration, body: impl FnOnce() -> Result<T, Error>) -> Re
         )),
         Err(error) => error.rethrow(),
     }
+}
+
+/// Waits for the other server until the session is cancelled, if it comes to that, which becomes an error like others.
+pub fn or_cancelled<T>(body: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    pgrx::PgTryBuilder::new(std::panic::AssertUnwindSafe(body))
+        .catch_when(pgrx::PgSqlErrorCode::ERRCODE_QUERY_CANCELED, |_| {
+            Err(Error::new(
+                SqlState::of_code("57014"),
+                "waiting for the publisher was cancelled",
+            ))
+        })
+        .execute()
 }
 
 /// What the publisher sends next, if it sends more of what it was asked for. It stays until the next call.

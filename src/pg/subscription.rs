@@ -67,6 +67,16 @@ pub fn facts(id: pg_sys::Oid) -> Option<Facts> {
     })
 }
 
+/// The subscription of that name in this database.
+pub fn of_name(name: &str) -> Option<pg_sys::Oid> {
+    let found = heap::scan(CATALOG, pg_sys::Oid::INVALID, &[], |row| {
+        // SAFETY: reads a variable.
+        let is_here = row.oid(column(c"subdbid")) == unsafe { pg_sys::MyDatabaseId };
+        (is_here && row.name(column(c"subname")) == name).then(|| row.oid(1))
+    });
+    found.into_iter().flatten().next()
+}
+
 /// Makes a subscription over to a role, whatever that role is: the server would ask for a superuser before 16.
 pub fn give_to(id: pg_sys::Oid, role: pg_sys::Oid) {
     set(id, column(c"subowner"), Value::Oid(role));

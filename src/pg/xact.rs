@@ -115,3 +115,13 @@ impl Drop for Active {
         }
     }
 }
+
+/// Commits what a CALL by itself has done, and lets go of its locks; what follows is another transaction.
+pub fn commit_and_go_on() {
+    // SAFETY: what PL/pgSQL does for COMMIT. The caller has seen that the call is not part of a transaction block.
+    unsafe {
+        pg_sys::SPI_connect_ext(pg_sys::SPI_OPT_NONATOMIC as i32);
+        pg_sys::SPI_commit();
+        pg_sys::SPI_finish();
+    }
+}
