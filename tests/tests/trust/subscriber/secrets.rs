@@ -307,6 +307,7 @@ fn fault_10_the_password_of_a_subscription_is_told_to_nobody() {
     );
     assert!(!seen.contains("S3CRET"), "{seen}");
     subscriber.run("CALL electric.unsubscribe()");
+    let log = cluster.log();
     // A statement that fails is the caller's own to send: that of the DO block names itself.
     let told = log
         .lines()
