@@ -128,10 +128,6 @@ CREATE PROCEDURE electric.unblock(name text)
     LANGUAGE c AS 'MODULE_PATHNAME', 'electric_unblock';
 COMMENT ON PROCEDURE electric.unblock(text) IS
     'Make a table of the publisher that was passed over because something was in its way, and what references it';
--- A subscription applied as superuser. It goes on as a role that may do nothing but own what it makes.
-CREATE FUNCTION electric.take_over() RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'electric_take_over';
-SELECT electric.take_over();
-DROP FUNCTION electric.take_over();
 
 -- What goes over to replicas, and what is evaluated.
 CREATE OR REPLACE VIEW electric.tables AS
@@ -219,3 +215,9 @@ CREATE FUNCTION electric.only_own_privileges(functions boolean) RETURNS void
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'electric_only_own_privileges';
 SELECT electric.only_own_privileges(false);
 DROP FUNCTION electric.only_own_privileges(boolean);
+
+-- Last, because it grants what the sections before would take away.
+-- A subscription applied as superuser. It goes on as a role that may do nothing but own what it makes.
+CREATE FUNCTION electric.take_over() RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'electric_take_over';
+SELECT electric.take_over();
+DROP FUNCTION electric.take_over();
