@@ -114,7 +114,6 @@ fn fault_01_columns_of_other_types_are_an_error() {
             "ALTER TABLE electric.electrified ALTER shape TYPE uuid USING gen_random_uuid()",
             &[
                 MIGRATE,
-                "SELECT electric.drift()",
                 "SELECT electric.introspect()",
                 "SELECT electric.disable('items')",
             ],
