@@ -78,10 +78,13 @@ impl Event {
                     AT_DisableTrig | AT_DisableTrigAll | AT_DisableTrigUser
                 )
             };
-            let changes = kinds.iter().any(|kind| enables(*kind) || disables(*kind));
+            let disables = kinds.iter().any(|kind| disables(*kind));
+            if !disables && !kinds.iter().any(|kind| enables(*kind)) {
+                return None;
+            }
             Some(TriggersChanged {
-                table: tree::relation((*statement).relation).filter(|_| changes)?,
-                disables: kinds.iter().any(|kind| disables(*kind)),
+                table: tree::relation((*statement).relation)?,
+                disables,
             })
         }
     }

@@ -10,7 +10,7 @@ use pgrx::pg_sys;
 
 use super::compat;
 use super::entry;
-use super::heap::{self, Row};
+use super::heap::Row;
 use super::names::from_server;
 
 /// A table that a statement wrote to, and the transaction or subtransaction that ran it.
@@ -255,6 +255,42 @@ pub enum Which {
     Old,
 }
 
+/// So many pages of a table are read, its last ones: the books of a framework are smaller. A table that is larger and only
+/// looks like books must not be read as a whole after each statement that writes to it.
+const MOST_PAGES: pg_sys::BlockNumber = 256;
+
+/// Calls `each` row at the end of a table that the snapshot shows, and its tuple.
+///
+/// # Safety
+/// The table must be a locked heap.
+unsafe fn newest(
+    table: pg_sys::Oid,
+    snapshot: pg_sys::Snapshot,
+    mut each: impl FnMut(pg_sys::HeapTuple, &Row),
+) {
+    // SAFETY: the table is open as long as the scan, and a tuple is used before the next is fetched. Only a scan that starts
+    // at the beginning takes limits.
+    unsafe {
+        let relation = pg_sys::table_open(table, pg_sys::NoLock as i32);
+        let pages =
+            pg_sys::RelationGetNumberOfBlocksInFork(relation, pg_sys::ForkNumber::MAIN_FORKNUM);
+        let (none, in_step) = (std::ptr::null_mut(), false);
+        let scan = pg_sys::table_beginscan_strat(relation, snapshot, 0, none, true, in_step);
+        if pages > MOST_PAGES {
+            pg_sys::heap_setscanlimits(scan, pages - MOST_PAGES, MOST_PAGES);
+        }
+        loop {
+            let tuple = pg_sys::heap_getnext(scan, pg_sys::ScanDirection::ForwardScanDirection);
+            if tuple.is_null() {
+                break;
+            }
+            each(tuple, &Row::of(tuple, (*relation).rd_att));
+        }
+        pg_sys::table_endscan(scan);
+        pg_sys::table_close(relation, pg_sys::NoLock as i32);
+    }
+}
+
 /// Calls `each` row of the table that the command of this transaction with that number wrote or replaced. The statement
 /// that runs holds a lock on the table.
 pub fn by_command(
@@ -265,26 +301,14 @@ pub fn by_command(
     // SAFETY: the scan sees every row of a heap, dead ones too; the headers tell who wrote it. What asks for the number
     // of a command asks of this transaction's own.
     unsafe {
-        let relation = pg_sys::table_open(table, pg_sys::NoLock as i32);
-        let scan = pg_sys::table_beginscan(
-            relation,
-            &raw mut pg_sys::SnapshotAnyData,
-            0,
-            std::ptr::null_mut(),
-        );
-        loop {
-            let tuple = pg_sys::heap_getnext(scan, pg_sys::ScanDirection::ForwardScanDirection);
-            if tuple.is_null() {
-                break;
-            }
+        newest(table, &raw mut pg_sys::SnapshotAnyData, |tuple, row| {
             let header = (*tuple).t_data;
-            let row = Row::of(tuple, (*relation).rd_att);
             let xmin = pg_sys::HeapTupleHeaderGetXmin(header);
             if pg_sys::TransactionIdIsCurrentTransactionId(xmin)
                 && pg_sys::HeapTupleHeaderGetCmin(header) == command
             {
-                each(Which::New, &row);
-                continue;
+                each(Which::New, row);
+                return;
             }
             let mask = u32::from((*header).t_infomask);
             if mask
@@ -295,26 +319,31 @@ pub fn by_command(
                 && pg_sys::TransactionIdIsCurrentTransactionId((*header).t_choice.t_heap.t_xmax)
                 && pg_sys::HeapTupleHeaderGetCmax(header) == command
             {
-                each(Which::Old, &row);
+                each(Which::Old, row);
             }
-        }
-        pg_sys::table_endscan(scan);
-        pg_sys::table_close(relation, pg_sys::NoLock as i32);
+        });
     }
 }
 
-/// Calls `each` row of the table that the transaction or subtransaction wrote and that is there now.
+/// Calls `each` row of the table that the transaction or subtransaction wrote and that is there now. The caller holds a lock on
+/// the table.
 pub fn by_transaction<T>(
     table: pg_sys::Oid,
     xid: pg_sys::TransactionId,
     mut each: impl FnMut(&Row) -> T,
 ) -> Vec<T> {
-    heap::scan(table, pg_sys::Oid::INVALID, &[], |row| {
-        (row.xmin() == xid).then(|| each(row))
-    })
-    .into_iter()
-    .flatten()
-    .collect()
+    let mut found = Vec::new();
+    // SAFETY: the snapshot is registered while it is used; where an error passes, the end of the transaction lets it go.
+    unsafe {
+        let snapshot = pg_sys::RegisterSnapshot(pg_sys::GetLatestSnapshot());
+        newest(table, snapshot, |_, row| {
+            if row.xmin() == xid {
+                found.push(each(row));
+            }
+        });
+        pg_sys::UnregisterSnapshot(snapshot);
+    }
+    found
 }
 
 /// Runs `body` with a lock on the table under which its columns stay, if the table is there and the lock is to be had

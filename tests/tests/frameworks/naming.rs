@@ -417,3 +417,36 @@ fn electrifying_is_a_migration_like_any_other() {
         ("1", "rails")
     );
 }
+
+/// A large table that only looks like books is not read as a whole after each write; its last rows are.
+#[test]
+fn of_a_large_table_the_end_is_read() {
+    let database = items();
+    run(
+        &mut database.client(),
+        "CREATE TABLE migrations (id serial PRIMARY KEY, name text, run_on timestamp, filler text); \
+         ALTER TABLE migrations ALTER filler SET STORAGE PLAIN; \
+         INSERT INTO migrations (name, filler) SELECT n, repeat('x', 7000) FROM generate_series(1, 2000) n",
+    );
+    // What this session has read by itself.
+    let mut client = database.client();
+    run(&mut client, "BEGIN; ALTER TABLE items ADD COLUMN a text");
+    for n in 0..3 {
+        run(
+            &mut client,
+            &format!("INSERT INTO migrations (name, run_on) VALUES ('large-{n}', now())"),
+        );
+        run(
+            &mut client,
+            &format!("ALTER TABLE items ADD COLUMN a{n} text"),
+        );
+    }
+    let read = "SELECT pg_stat_get_xact_blocks_fetched('migrations'::regclass)::text";
+    let read: i64 = text(&mut client, read).parse().unwrap();
+    run(&mut client, "COMMIT");
+    assert!((1..2000).contains(&read), "{read} pages");
+    assert_eq!(
+        named(&database)[..3],
+        [0, 1, 2].map(|n| format!("db-migrate db-migrate large-{n} large-{n}"))
+    );
+}
