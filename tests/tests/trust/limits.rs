@@ -130,6 +130,71 @@ fn fault_12_texts_at_the_limit_do_not_grow_without_bound() {
     );
 }
 
+/// Memory that is nearly gone when our code begins, or goes while it runs: whatever the server raises must come through.
+#[test]
+fn fault_12_the_end_of_memory_is_an_error_of_one_statement() {
+    let cluster = limited(450_000);
+    let database = cluster.database().items();
+    run(
+        &mut database.client(),
+        "CREATE TABLE many (id int PRIMARY KEY);
+         SELECT electric.enable('many');
+         DO $$ BEGIN FOR i IN 1 .. 30 LOOP
+           EXECUTE format('ALTER TABLE many ADD COLUMN c%s text DEFAULT repeat(''x'', 1000)', i); END LOOP; END $$",
+    );
+    // Takes all memory but for a few pieces of so many MB, and runs the statement then.
+    run(
+        &mut database.client(),
+        "CREATE FUNCTION hold(piece int, smallest int, statement text) RETURNS void LANGUAGE plpgsql AS $$
+         DECLARE held text; BEGIN
+           BEGIN held := repeat(repeat('x', 1000), piece * 1000); EXCEPTION WHEN out_of_memory THEN held := NULL; END;
+           IF held IS NOT NULL THEN PERFORM hold(piece, smallest, statement);
+           ELSIF piece > smallest THEN PERFORM hold(greatest(piece / 2, smallest), smallest, statement);
+           ELSE EXECUTE statement; END IF;
+         END $$",
+    );
+    let mut ends = std::collections::BTreeSet::new();
+    for call in [
+        "SELECT electric.introspect()",
+        "SELECT electric.schema_sql('postgres')",
+        "SELECT electric.check('ALTER TABLE items ADD COLUMN a int; SELECT 1; CREATE TABLE t (a int PRIMARY KEY)')",
+        "SELECT electric.ddlx('ELECTRIC GRANT SELECT ON items TO ANYONE')",
+        "SELECT electric.drift()",
+        "SELECT electric.diagram()",
+        "ALTER TABLE many ADD COLUMN one_more text DEFAULT repeat('y', 1000)",
+        "CREATE INDEX ON many (c1, c2)",
+        "SELECT electric.disable('many')",
+    ] {
+        for least in [1, 4, 6, 8, 20] {
+            let sql = format!(
+                "DO $do$ BEGIN PERFORM hold(32, {least}, $${call}$$); RAISE EXCEPTION 'done' USING ERRCODE = 'P0099'; END $do$"
+            );
+            let error = failure_of(&database, &sql);
+            assert!(
+                ["53200", "53400", "P0099", "54000"].contains(&error.as_str()),
+                "{call}, {least}: {error}"
+            );
+            ends.insert(error);
+        }
+    }
+    assert!(ends.contains("53200") && ends.contains("P0099"), "{ends:?}");
+    let log = cluster.log();
+    assert!(
+        !log.contains("terminated by signal") && !log.contains("PANIC"),
+        "{log}"
+    );
+}
+
+fn failure_of(database: &Database, sql: &str) -> String {
+    let mut client = database.client();
+    let error = client.batch_execute(sql).expect_err(sql);
+    let code = error
+        .code()
+        .map_or_else(|| describe(&error), |code| code.code().to_owned());
+    run(&mut client, "SELECT 1");
+    code
+}
+
 #[test]
 fn fault_13_a_record_that_could_not_be_sent_is_not_made() {
     let database = Cluster::shared().database().items();
