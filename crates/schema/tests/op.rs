@@ -205,7 +205,7 @@ fn changes(name: &str) -> Vec<Change> {
 }
 
 fn written(change: &Change, table: Option<&Table>, has_rows: Option<bool>) -> Value {
-    let mut op = Op::of(change, table).unwrap();
+    let mut op = Op::of(change, table, usize::MAX).unwrap();
     if let Some(has_rows) = has_rows {
         op.has_rows(has_rows);
     }
