@@ -395,7 +395,7 @@ fn backtraces_reach_no_client() {
             ),
             (
                 "SET electric.policy = unrestricted; UPDATE electric.electrified SET shape = '1'; \
-                     SELECT electric.schema_sql('sqlite', NULL)",
+                     SET electric.policy = additive; SELECT electric.grant('SELECT', 'items', 'anyone')",
                 "XX000",
             ),
         ] {
