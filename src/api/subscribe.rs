@@ -26,7 +26,7 @@ pub use unblock::unblock;
 
 /// `CALL electric.subscribe(conninfo text, name text)`: makes this database a replica of another.
 pub fn subscribe(call: &Call) -> Result<Datum, Error> {
-    let show_again = session::show_instead(c"CALL electric.subscribe('********');");
+    session::show_instead(c"CALL electric.subscribe('********');");
     let (conninfo, name) = (argument(call, 0)?, argument(call, 1)?);
     may(call, "electric.subscribe")?;
     // Code around the call would be told of with its text.
@@ -47,7 +47,6 @@ pub fn subscribe(call: &Call) -> Result<Datum, Error> {
         is_fresh()?;
         follow_from_here(&found, &name, &conninfo, &publication, &slot)
     })?;
-    show_again();
     Ok(void())
 }
 
@@ -100,7 +99,7 @@ fn refuse_taken(found: &Found) -> Result<(), Error> {
 
 fn in_the_way(stop: Stop) -> Error {
     match stop {
-        Stop::Failed(error) => error,
+        Stop::Failed(error) => *error,
         Stop::InTheWay(reason) => Error::new(
             SqlState::ObjectNotInPrerequisiteState,
             format!("cannot make what the publisher has: {reason}"),

@@ -22,12 +22,12 @@ pub enum Stop {
     /// Something that the stream did not make is in the way; what.
     InTheWay(String),
     /// It failed.
-    Failed(Error),
+    Failed(Box<Error>),
 }
 
 impl From<Error> for Stop {
     fn from(error: Error) -> Self {
-        Stop::Failed(error)
+        Stop::Failed(Box::new(error))
     }
 }
 
@@ -40,7 +40,7 @@ pub fn attempt(body: impl FnOnce() -> Result<(), Stop>) -> Result<Option<String>
     match subtransaction::attempt(std::panic::AssertUnwindSafe(body)) {
         Ok(Ok(())) => Ok(None),
         Ok(Err(Stop::InTheWay(reason))) => Ok(Some(reason)),
-        Ok(Err(Stop::Failed(error))) => Err(error),
+        Ok(Err(Stop::Failed(error))) => Err(*error),
         Err(error) if IN_THE_WAY.iter().any(|code| error.is(code)) => Ok(Some(error.message())),
         Err(error) => error.rethrow(),
     }

@@ -394,19 +394,12 @@ pub fn silently<T>(body: impl FnOnce() -> T) -> T {
     body()
 }
 
-/// From here to the end of the command, errors and views show this in place of its text, and of that of code around it.
-/// Where the command succeeds, what is given is to be called at the end; after an error the server does so.
-pub fn show_instead(text: &'static CStr) -> impl FnOnce() {
-    // SAFETY: the server sets the text anew for each command, and copies what it reports; who catches an error puts back
-    // the stack of contexts as it was there.
+/// From here to the end of the command, errors and views show this in place of its text.
+pub fn show_instead(text: &'static CStr) {
+    // SAFETY: the server sets the variable anew for each command, and copies what it reports.
     unsafe {
         pg_sys::debug_query_string = text.as_ptr();
         pg_sys::pgstat_report_activity(pg_sys::BackendState::STATE_RUNNING, text.as_ptr());
-        let contexts = std::mem::replace(
-            &mut *(&raw mut pg_sys::error_context_stack),
-            std::ptr::null_mut(),
-        );
-        move || pg_sys::error_context_stack = contexts
     }
 }
 
