@@ -32,13 +32,50 @@ impl Calls {
             found.is_odd = true;
             return found;
         };
-        // SAFETY: what the server wrote it reads; the tree is only looked at, and the context is what `look` takes it for.
+        // SAFETY: what the server wrote it reads; the tree is only looked at.
         unsafe {
             let node: *mut pg_sys::Node = pg_sys::stringToNode(text.as_ptr()).cast();
             found.is_odd = node.is_null();
-            look(node, (&raw mut found).cast());
+            let mut left = vec![node];
+            while let Some(node) = left.pop() {
+                if !node.is_null() && found.look(node) {
+                    left.extend(compat::expression_parts(node));
+                }
+            }
         }
         found
+    }
+
+    /// Adds what a node calls by itself. Gives whether to look at what it is made of, too.
+    unsafe fn look(&mut self, node: *mut pg_sys::Node) -> bool {
+        // SAFETY: the caller passes a node of an analysed expression, whose tag says which struct it is.
+        unsafe {
+            let tag = (*node).type_;
+            if !is_known(tag) {
+                self.is_odd = true;
+                return false;
+            }
+            match tag {
+                NodeTag::T_Var => self.is_odd |= (*node.cast::<pg_sys::Var>()).varattno <= 0,
+                NodeTag::T_Const => {
+                    self.is_odd |= names_something_here(&*node.cast::<pg_sys::Const>());
+                }
+                NodeTag::T_SQLValueFunction => self.asks = true,
+                NodeTag::T_FuncExpr => {
+                    if let Some(sequence) = sequence_of(&*node.cast::<pg_sys::FuncExpr>()) {
+                        self.sequences.push(sequence);
+                        return false;
+                    }
+                }
+                _ => {}
+            }
+            if gives_a_value(tag) && tag != NodeTag::T_Const {
+                self.is_odd |= is_name_type(pg_sys::exprType(node));
+            }
+            let functions: *mut Vec<pg_sys::Oid> = &raw mut self.functions;
+            pg_sys::check_functions_in_node(node, Some(note), functions.cast());
+        }
+        true
     }
 
     /// What either calls.
@@ -51,45 +88,9 @@ impl Calls {
     }
 }
 
-/// Adds what a node and those below it call to the [`Calls`] that the context is.
-unsafe extern "C-unwind" fn look(node: *mut pg_sys::Node, context: *mut c_void) -> bool {
-    // SAFETY: the tag says which struct the node is; the context is the caller's.
-    unsafe {
-        if node.is_null() {
-            return false;
-        }
-        let found: &mut Calls = &mut *context.cast();
-        let tag = (*node).type_;
-        found.is_odd |= !is_known(tag);
-        match tag {
-            NodeTag::T_Var => found.is_odd |= (*node.cast::<pg_sys::Var>()).varattno <= 0,
-            NodeTag::T_Const => {
-                found.is_odd |= names_something_here(&*node.cast::<pg_sys::Const>());
-            }
-            NodeTag::T_SQLValueFunction => found.asks = true,
-            NodeTag::T_FuncExpr => {
-                if let Some(sequence) = sequence_of(&*node.cast::<pg_sys::FuncExpr>()) {
-                    found.sequences.push(sequence);
-                    return false;
-                }
-            }
-            _ => {}
-        }
-        if !is_known(tag) {
-            return false;
-        }
-        if gives_a_value(tag) && tag != NodeTag::T_Const {
-            found.is_odd |= is_name_type(pg_sys::exprType(node));
-        }
-        pg_sys::check_functions_in_node(node, Some(note), context);
-        compat::walk_expression(node, look, context)
-    }
-}
-
 unsafe extern "C-unwind" fn note(function: pg_sys::Oid, context: *mut c_void) -> bool {
-    // SAFETY: the context is that of `look`.
-    let found: &mut Calls = unsafe { &mut *context.cast() };
-    found.functions.push(function);
+    // SAFETY: the context is that of `look`. It raises nothing.
+    unsafe { (*context.cast::<Vec<pg_sys::Oid>>()).push(function) };
     false
 }
 

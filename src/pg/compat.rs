@@ -144,19 +144,39 @@ unsafe extern "C-unwind" {
     ) -> bool;
 }
 
-/// Lets `walker` see the parts of an expression as the parser left it.
+/// The parts that a part of an expression as the parser left it is made of directly.
 ///
 /// # Safety
-/// `node` must be part of a parse tree, `context` what the walker takes it for.
-pub unsafe fn walk_raw_expression(
+/// `node` must be part of a parse tree.
+pub unsafe fn raw_parts(node: *mut pg_sys::Node) -> Vec<*mut pg_sys::Node> {
+    // SAFETY: as above.
+    unsafe { parts(node, raw_expression_tree_walker) }
+}
+
+/// Who goes down a tree asks for the parts of one node after the other. To go down from within the server's walker would
+/// have its errors, that of a stack too deep first of all, pass through frames of ours and of the server's in turn, and such a
+/// panic ends the server.
+unsafe fn parts(
     node: *mut pg_sys::Node,
-    walker: Walker,
-    context: *mut std::ffi::c_void,
-) -> bool {
-    // SAFETY: as above; the boundary turns the server's errors into panics, as pgrx's own bindings do.
+    walk: unsafe extern "C-unwind" fn(*mut pg_sys::Node, Walker, *mut std::ffi::c_void) -> bool,
+) -> Vec<*mut pg_sys::Node> {
+    let mut found: Vec<*mut pg_sys::Node> = Vec::new();
+    let context: *mut std::ffi::c_void = (&raw mut found).cast();
+    // SAFETY: the context is what `part` takes it for; the boundary turns the server's errors into panics, as pgrx's own
+    // bindings do.
     unsafe {
-        pg_sys::ffi::pg_guard_ffi_boundary(|| raw_expression_tree_walker(node, walker, context))
+        pg_sys::ffi::pg_guard_ffi_boundary(|| walk(node, part, context));
     }
+    found
+}
+
+/// Notes a part. It raises nothing, and goes no deeper.
+unsafe extern "C-unwind" fn part(node: *mut pg_sys::Node, context: *mut std::ffi::c_void) -> bool {
+    if !node.is_null() {
+        // SAFETY: the context is that of `parts`.
+        unsafe { (*context.cast::<Vec<*mut pg_sys::Node>>()).push(node) };
+    }
+    false
 }
 
 #[allow(
@@ -172,17 +192,13 @@ unsafe extern "C-unwind" {
     ) -> bool;
 }
 
-/// Lets `walker` see the parts of an analysed expression.
+/// The parts that a part of an analysed expression is made of directly.
 ///
 /// # Safety
-/// `node` must be an analysed expression, `context` what the walker takes it for.
-pub unsafe fn walk_expression(
-    node: *mut pg_sys::Node,
-    walker: Walker,
-    context: *mut std::ffi::c_void,
-) -> bool {
-    // SAFETY: as above; the boundary turns the server's errors into panics, as pgrx's own bindings do.
-    unsafe { pg_sys::ffi::pg_guard_ffi_boundary(|| expression_tree_walker(node, walker, context)) }
+/// `node` must be part of an analysed expression.
+pub unsafe fn expression_parts(node: *mut pg_sys::Node) -> Vec<*mut pg_sys::Node> {
+    // SAFETY: as above.
+    unsafe { parts(node, expression_tree_walker) }
 }
 
 unsafe extern "C-unwind" {

@@ -119,11 +119,19 @@ pub fn names(table: &str, text: &str) -> Vec<String> {
     let Ok(source) = CString::new(text) else {
         return Vec::new();
     };
-    let mut references = Vec::new();
-    // SAFETY: the text was parsed before, when it was granted; the walker takes the context for what it is.
+    let mut references: Vec<Vec<String>> = Vec::new();
+    // SAFETY: the text was parsed before, when it was granted; the tag says which struct a node is.
     unsafe {
-        if let Some(expression) = parse(&source) {
-            collect(expression, (&raw mut references).cast());
+        let mut left = Vec::from_iter(parse(&source));
+        while let Some(node) = left.pop() {
+            if (*node).type_ != pg_sys::NodeTag::T_ColumnRef {
+                left.extend(super::compat::raw_parts(node));
+                continue;
+            }
+            let fields = (*node.cast::<pg_sys::ColumnRef>()).fields;
+            let names = 0..super::tree::items::<pg_sys::Node>(fields).count();
+            let names = names.map(|at| field(fields, at).unwrap_or_else(|| "*".to_owned()));
+            references.push(names.collect());
         }
     }
     references
@@ -160,49 +168,22 @@ fn parentheses(text: &str) -> usize {
     deepest
 }
 
-/// How deep a walk is in an expression.
-#[derive(Default)]
-struct Depth {
-    now: usize,
-    is_too_deep: bool,
-}
-
-/// Finds out whether the parts of an expression as the parser left it are nested too deep; the context is a [`Depth`].
-unsafe extern "C-unwind" fn deepen(node: *mut pg_sys::Node, context: *mut c_void) -> bool {
-    // SAFETY: the context is the caller's; nothing else refers to it while it is changed.
-    unsafe {
-        if node.is_null() {
-            return false;
+/// Whether the parts of an expression as the parser left it are nested too deep.
+unsafe fn is_too_deep(expression: *mut pg_sys::Node) -> bool {
+    let mut left = vec![(expression, 1)];
+    while let Some((node, depth)) = left.pop() {
+        if depth > DEPTH {
+            return true;
         }
-        if (*node).type_ == pg_sys::NodeTag::T_List {
-            return super::compat::walk_raw_expression(node, deepen, context);
-        }
-        let depth: *mut Depth = context.cast();
-        (*depth).now += 1;
-        (*depth).is_too_deep |= (*depth).now > DEPTH;
-        let found =
-            (*depth).is_too_deep || super::compat::walk_raw_expression(node, deepen, context);
-        (*depth).now -= 1;
-        found
+        // SAFETY: the caller passes such an expression. A list is no level of its own.
+        let (parts, is_list) = unsafe {
+            let is_list = (*node).type_ == pg_sys::NodeTag::T_List;
+            (super::compat::raw_parts(node), is_list)
+        };
+        let below = depth + usize::from(!is_list);
+        left.extend(parts.into_iter().map(|part| (part, below)));
     }
-}
-
-/// Adds the column references below a node to the `Vec<Vec<String>>` that the context is.
-unsafe extern "C-unwind" fn collect(node: *mut pg_sys::Node, context: *mut c_void) -> bool {
-    // SAFETY: the tag says which struct the node is; the context is the caller's.
-    unsafe {
-        if node.is_null() {
-            return false;
-        }
-        if (*node).type_ == pg_sys::NodeTag::T_ColumnRef {
-            let fields = (*node.cast::<pg_sys::ColumnRef>()).fields;
-            let names = 0..super::tree::items::<pg_sys::Node>(fields).count();
-            let names = names.map(|at| field(fields, at).unwrap_or_else(|| "*".to_owned()));
-            (*context.cast::<Vec<Vec<String>>>()).push(names.collect());
-            return false;
-        }
-        super::compat::walk_raw_expression(node, collect, context)
-    }
+    false
 }
 
 /// The expression that a text is, if it is one and nothing else. Raises the server's syntax errors.
@@ -226,9 +207,7 @@ fn analyse(table: pg_sys::Oid, source: &CStr) -> Option<Problem> {
         let Some(expression) = parse(source) else {
             return Some(Problem::Syntax);
         };
-        let mut depth = Depth::default();
-        deepen(expression, (&raw mut depth).cast());
-        if depth.is_too_deep {
+        if is_too_deep(expression) {
             return Some(Problem::TooDeep);
         }
         let open = pg_sys::table_open(table, pg_sys::AccessShareLock as i32);

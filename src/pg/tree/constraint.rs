@@ -1,6 +1,6 @@
 //! The name that a constraint will have: the server chooses one where the command gives none.
 
-use std::ffi::{CString, c_char, c_void};
+use std::ffi::{CString, c_char};
 use std::ptr::{null, null_mut};
 
 use pgrx::pg_sys;
@@ -118,34 +118,29 @@ unsafe fn excluded(pairs: *mut pg_sys::List) -> Vec<String> {
 /// The column that an expression names, if it names a single one.
 unsafe fn only_column(expression: *mut pg_sys::Node) -> Option<String> {
     let mut columns: Vec<String> = Vec::new();
-    // SAFETY: an expression as the parser left it; the context is what the walker takes it for.
-    unsafe {
-        column_names(expression, (&raw mut columns).cast());
+    let mut left = vec![expression];
+    while let Some(node) = left.pop() {
+        // SAFETY: an expression as the parser left it; the tag says which struct a node is.
+        unsafe {
+            if node.is_null() {
+                continue;
+            }
+            if (*node).type_ != pg_sys::NodeTag::T_ColumnRef {
+                left.extend(compat::raw_parts(node));
+                continue;
+            }
+            let fields = (*node.cast::<pg_sys::ColumnRef>()).fields;
+            if let Some(last) = items::<pg_sys::Node>(fields).last()
+                && (*last).type_ == pg_sys::NodeTag::T_String
+                && let Some(name) = text((*last.cast::<pg_sys::String>()).sval)
+            {
+                columns.push(name);
+            }
+        }
     }
     columns.dedup();
     match columns.as_slice() {
         [only] => Some(only.clone()),
         _ => None,
-    }
-}
-
-/// Collects the columns that an expression names. Nothing in it may panic.
-unsafe extern "C-unwind" fn column_names(node: *mut pg_sys::Node, found: *mut c_void) -> bool {
-    // SAFETY: the server passes a node or null; the context is the vector of `only_column`.
-    unsafe {
-        if node.is_null() {
-            return false;
-        }
-        if (*node).type_ != pg_sys::NodeTag::T_ColumnRef {
-            return compat::walk_raw_expression(node, column_names, found);
-        }
-        let fields = (*node.cast::<pg_sys::ColumnRef>()).fields;
-        if let Some(last) = items::<pg_sys::Node>(fields).last()
-            && (*last).type_ == pg_sys::NodeTag::T_String
-            && let Some(name) = text((*last.cast::<pg_sys::String>()).sval)
-        {
-            (*found.cast::<Vec<String>>()).push(name);
-        }
-        false
     }
 }

@@ -340,3 +340,67 @@ fn fault_12_hostile_values_end_no_server() {
     let outcome = hostile::attack(17, Until::Calls(250)).unwrap();
     assert!(outcome.errors > 50 && outcome.limited > 5, "{outcome:?}");
 }
+
+/// What looks at an expression goes down it without the server's walkers in between: their error would end the server.
+#[test]
+fn fault_12_expressions_that_exhaust_the_stack_are_an_error_of_one_statement() {
+    let cluster = Cluster::builder().preload(true).start().unwrap();
+    let database = cluster.database().items();
+    let began = "SELECT pg_postmaster_start_time()::text";
+    let before = text(&mut database.client(), began);
+    for depth in [150, 500, 900, 2000, 5000] {
+        let nested = format!("{}1{}", "(1 + ".repeat(depth), ")".repeat(depth));
+        let calls = format!("{}1{}", "abs(".repeat(depth), ")".repeat(depth));
+        for sql in [
+            format!("ALTER TABLE items ADD COLUMN a int DEFAULT {nested}"),
+            format!("ALTER TABLE items ADD COLUMN b int DEFAULT {calls}"),
+            format!("ALTER TABLE items ALTER id SET DEFAULT {nested}"),
+            format!("CREATE INDEX ON items ((id + {nested}))"),
+            format!(
+                "CREATE TABLE checked (id int PRIMARY KEY CHECK (id > {calls})); SELECT electric.enable('checked')"
+            ),
+            format!("ALTER TABLE items ADD CONSTRAINT c CHECK (id > {nested}) NOT VALID"),
+            format!(
+                "SELECT * FROM electric.check('ALTER TABLE items ADD COLUMN d int DEFAULT {nested}')"
+            ),
+            format!(
+                "SELECT electric.grant('SELECT', 'items', 'reader', condition => 'id > {nested}')"
+            ),
+        ] {
+            // Some are within what the server takes; none ends it.
+            let _ = database.client().batch_execute(&sql);
+        }
+    }
+    // Nobody's recursion brings a function of ours to the edge of the stack and the server down.
+    run(
+        &mut database.client(),
+        "CREATE FUNCTION down(n int, sql text) RETURNS void LANGUAGE plpgsql AS $$ BEGIN \
+             IF n = 0 THEN EXECUTE sql; ELSE PERFORM down(n - 1, sql); END IF; END $$",
+    );
+    let mut client = database.client();
+    let mut reaches = |depth: i32, sql: &str| {
+        let call = format!("SELECT down({depth}, '{sql}')");
+        client.batch_execute(&call).is_ok()
+    };
+    for sql in [
+        "SELECT electric.drift()",
+        "SELECT electric.introspect()",
+        "ALTER TABLE items ADD COLUMN IF NOT EXISTS e int DEFAULT abs(1)",
+        "SELECT electric.grant(''SELECT'', ''items'', ''x'', condition => ''id > abs(id)'')",
+    ] {
+        let (mut within, mut beyond) = (0, 20_000);
+        while beyond - within > 1 {
+            let middle = (within + beyond) / 2;
+            if reaches(middle, sql) {
+                within = middle;
+            } else {
+                beyond = middle;
+            }
+        }
+        for depth in within.saturating_sub(12)..within + 3 {
+            reaches(depth, sql);
+        }
+    }
+    assert_eq!(text(&mut database.client(), began), before);
+    assert!(!cluster.log().contains("terminated by signal"));
+}
