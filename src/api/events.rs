@@ -53,17 +53,13 @@ fn fired(call: &Call, event: &CStr) -> Result<Event, Error> {
     };
     match event::caller(function) {
         Caller::Own if fired.is(event) => Ok(fired),
-        Caller::Own => Err(not_called(function, by_own)),
-        Caller::Alias => {
-            let by_name = "under its own name the event triggers of the extension call it";
-            Err(not_called(function, by_name))
-        }
+        Caller::Own | Caller::Nobody => Err(not_called(function, by_own)),
         Caller::Other(trigger) => {
             let trigger = quote_ident_if_needed(&names::event_trigger_name(trigger));
             let function = names::function_name(function);
             Err(Error::new(
                 SqlState::FeatureNotSupported,
-                format!("event trigger {trigger} must not call \"electric.{function}\""),
+                format!("event trigger {trigger} must not call function \"{function}\""),
             )
             .detail("The event triggers of the extension call it already, once for each command.")
             .hint(format!("DROP EVENT TRIGGER {trigger};")))

@@ -156,37 +156,33 @@ pub enum Caller {
     Own,
     /// One that is not the extension's, perhaps.
     Other(pg_sys::Oid),
-    /// The function is not the extension's.
-    Alias,
+    /// No event trigger does.
+    Nobody,
 }
 
 /// Who has that function called.
 pub fn caller(function: pg_sys::Oid) -> Caller {
     thread_local!(static CALLERS: Known<pg_sys::Oid, Caller> = const { Known::new() });
-    let found: Result<Caller, ()> =
-        CALLERS.with(|known| known.get(function, || Ok(look_up(function))));
-    found.unwrap_or(Caller::Alias)
+    CALLERS.with(|known| known.find(function, || look_up(function)))
 }
 
 fn look_up(function: pg_sys::Oid) -> Caller {
-    if !names::is_own(pg_sys::ProcedureRelationId, function) {
-        return Caller::Alias;
-    }
-    let of_function = [Key::oid(pg_sys::Anum_pg_event_trigger_evtfoid, function)];
     let triggers = heap::scan(
         pg_sys::EventTriggerRelationId,
         pg_sys::Oid::INVALID,
-        &of_function,
+        &[Key::oid(pg_sys::Anum_pg_event_trigger_evtfoid, function)],
         |row| {
             let is_enabled = row.char(pg_sys::Anum_pg_event_trigger_evtenabled) != b'D';
             is_enabled.then(|| row.oid(pg_sys::Anum_pg_event_trigger_oid))
         },
     );
-    triggers
-        .into_iter()
-        .flatten()
-        .find(|id| !names::is_own(pg_sys::EventTriggerRelationId, *id))
-        .map_or(Caller::Own, Caller::Other)
+    let triggers: Vec<pg_sys::Oid> = triggers.into_iter().flatten().collect();
+    let is_other = |id: &&pg_sys::Oid| !names::is_own(pg_sys::EventTriggerRelationId, **id);
+    match triggers.iter().find(is_other) {
+        Some(other) => Caller::Other(*other),
+        None if triggers.is_empty() => Caller::Nobody,
+        None => Caller::Own,
+    }
 }
 
 /// Whether this transaction made event triggers of ours, or changed them: then commands may end whose start none of them
