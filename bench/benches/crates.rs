@@ -66,7 +66,9 @@ fn shapes(criterion: &mut Criterion) {
     let changes =
         || diff(&recorded, &actual, &facts, None, Policy::Additive).expect("an additive change");
     let added: Change = changes().pop().expect("one change");
-    let op = Op::of(&added, Some(&actual)).expect("an op").text();
+    let op = Op::of(&added, Some(&actual), usize::MAX)
+        .expect("an op")
+        .text();
     let shape = serde_json::to_string(&recorded).expect("a shape");
     let mut group = criterion.benchmark_group("a table of ten columns");
     group.bench_function("diff, a column added", |bencher| {
@@ -86,7 +88,7 @@ fn shapes(criterion: &mut Criterion) {
         bencher.iter(nothing)
     });
     group.bench_function("op as canonical JSON", |bencher| {
-        bencher.iter(|| Op::of(black_box(&added), Some(&actual)).map(|op| op.text()))
+        bencher.iter(|| Op::of(black_box(&added), Some(&actual), usize::MAX).map(|op| op.text()))
     });
     group.bench_function("hash of the op", |bencher| {
         bencher.iter(|| hash::next("0123", black_box(&op)))
