@@ -13,8 +13,19 @@ fn everybody_may_read_the_records_and_call_what_only_reads() {
     let database = items();
     let role = database.role("reader");
     let mut client = database.client_as(&role);
-    for table in ["migrations", "ddl_commands", "grants", "assignments"] {
+    for table in ["migrations", "grants", "assignments", "history", "tables"] {
         run(&mut client, &format!("SELECT * FROM electric.{table}"));
+    }
+    // All but what the statements were.
+    run(
+        &mut client,
+        "SELECT id, migration_id, command, relation, postgres, sqlite, op, hash FROM electric.ddl_commands",
+    );
+    for sql in [
+        "SELECT * FROM electric.ddl_commands",
+        "SELECT query FROM electric.ddl_commands",
+    ] {
+        database.refused_by(&mut client, sql, "42501");
     }
     run(&mut client, "SELECT electric.status()");
 }
