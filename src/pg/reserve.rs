@@ -31,6 +31,8 @@ const SMALL: usize = 64 << 10;
 /// The allocator of the library: the system's, with a reserve.
 pub struct Allocator;
 
+// Not in the program that `cargo pgrx test` links without a server, whose symbols it has not.
+#[cfg(not(test))]
 #[global_allocator]
 static ALLOCATOR: Allocator = Allocator;
 

@@ -235,7 +235,7 @@ fn fault_01_missing_renamed_and_further_columns_are_an_error() {
         ),
         (
             "electrified",
-            "ALTER TABLE electric.electrified ADD COLUMN more int",
+            "ALTER TABLE electric.electrified ADD COLUMN more int NOT NULL DEFAULT 1",
         ),
         (
             "places",
