@@ -63,6 +63,7 @@ pub unsafe fn finish(outcome: Outcome) -> pg_sys::Datum {
 ///
 /// # Safety
 /// No frame between the server's handler and this one may have a destructor that must run.
+#[cfg_attr(test, allow(dead_code, reason = "the reserve of memory calls it"))]
 pub(super) unsafe fn throw(error: &mut pg_sys::ErrorData) {
     // SAFETY: the caller promises that errors may jump over it; ThrowErrorData copies its argument.
     unsafe { ThrowErrorData(error) };

@@ -10,6 +10,13 @@
 //!   carries what must go on for a while: the conversion of the server's error on its way through Rust, or the rest of a step of
 //!   ours. Where a step begins ([`check`]) what was given is taken anew; if that is not possible the error is raised there.
 //! * Where even that was not enough the session ends with FATAL, as the server's do: it cleans up after itself, and the server stays.
+#![cfg_attr(
+    test,
+    allow(
+        dead_code,
+        reason = "the program that `cargo pgrx test` links without a server has another allocator"
+    )
+)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
