@@ -2,7 +2,6 @@
 //!
 //! What says `seen` reads what the calling statement sees, the rest what is there at the moment.
 
-use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -12,7 +11,6 @@ use electric_schema::remains::is_shallow;
 use pgrx::pg_sys;
 
 use crate::error::Error;
-use crate::pg::column::{Moment, Xid8};
 use crate::pg::entry::warning;
 use crate::pg::heap::{self, Key, Seen, Version};
 use crate::pg::own::{self, find};
@@ -21,11 +19,13 @@ use crate::pg::{memory, names, touched};
 
 pub mod commands;
 pub mod frameworks;
+pub mod migrations;
 pub mod permissions;
 pub mod stream;
 pub mod tables;
 
 pub use crate::pg::own::Indexed;
+pub use migrations::Migration;
 
 /// The table that lists what is electrified; the invalid id where the extension is not created.
 pub fn list() -> Result<pg_sys::Oid, Error> {
@@ -491,129 +491,6 @@ pub mod subscriptions {
             let Indexed { table, index } = find(table, index)?;
             heap::delete(table, index, &[]);
         }
-        Ok(())
-    }
-}
-
-/// A row of `electric.migrations`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Migration {
-    /// Gapless, in commit order.
-    pub id: i64,
-    /// Unique.
-    pub version: String,
-    /// `auto`, `user` or a framework's name.
-    pub source: String,
-    /// The framework, where known.
-    pub framework: Option<String>,
-    /// The framework's own version, where known.
-    pub framework_version: Option<String>,
-    /// The transaction, with its epoch.
-    pub xid: u64,
-    /// When the transaction began, in microseconds since 2000-01-01 UTC.
-    pub created_at: i64,
-}
-
-/// Migrations. Call what writes only under the migration lock.
-pub mod migrations {
-    use super::tables::migrations as m;
-    use super::*;
-
-    fn indexed() -> Result<Indexed, Error> {
-        find(&m::TABLE, m::migrations_pkey)
-    }
-
-    fn of_row(row: &heap::Row) -> Migration {
-        let row = row.whole();
-        Migration {
-            id: row.read(m::id),
-            version: row.read(m::version),
-            source: row.read(m::source),
-            framework: row.read(m::framework),
-            framework_version: row.read(m::framework_version),
-            xid: row.read(m::xid).0,
-            created_at: row.read(m::created_at).0,
-        }
-    }
-
-    fn row(migration: &Migration) -> [Value<'_>; 7] {
-        [
-            Value::Int8(migration.id),
-            Value::Text(&migration.version),
-            Value::Text(&migration.source),
-            Value::text_or_null(migration.framework.as_deref()),
-            Value::text_or_null(migration.framework_version.as_deref()),
-            Value::Xid8(Xid8(migration.xid)),
-            Value::Moment(Moment(migration.created_at)),
-        ]
-    }
-
-    /// The newest.
-    pub fn last() -> Result<Option<Migration>, Error> {
-        thread_local!(static KNOWN: Cell<i64> = const { Cell::new(0) });
-        let Indexed { table, index } = indexed()?;
-        Ok(KNOWN.with(|known| heap::last(table, index, known, of_row)))
-    }
-
-    /// The one with that id.
-    pub fn with_id(id: i64) -> Result<Option<Migration>, Error> {
-        let Indexed { table, index } = indexed()?;
-        Ok(heap::scan(table, index, &[Key::int8(m::id.number(), id)], of_row).pop())
-    }
-
-    /// The one with that id, if the calling statement sees it.
-    pub fn seen_with_id(id: i64) -> Result<Option<Migration>, Error> {
-        let Indexed { table, index } = indexed()?;
-        let key = [Key::int8(m::id.number(), id)];
-        Ok(heap::last_of(table, index, &key, Seen::ByStatement, of_row))
-    }
-
-    /// The one with that version.
-    pub fn with_version(version: &str) -> Result<Option<Migration>, Error> {
-        let Indexed { table, index } = find(&m::TABLE, m::migrations_version_key)?;
-        Ok(heap::scan(
-            table,
-            index,
-            &[Key::text(m::version.number(), version)],
-            of_row,
-        )
-        .pop())
-    }
-
-    /// The newest that the calling statement sees.
-    pub fn seen_last() -> Result<Option<Migration>, Error> {
-        let Indexed { table, index } = indexed()?;
-        Ok(heap::last_of(table, index, &[], Seen::ByStatement, of_row))
-    }
-
-    /// The one with that version, if the calling statement sees it.
-    pub fn seen_with_version(version: &str) -> Result<Option<Migration>, Error> {
-        let Indexed { table, index } = find(&m::TABLE, m::migrations_version_key)?;
-        let key = Key::text(m::version.number(), version);
-        Ok(heap::last_of(
-            table,
-            index,
-            &[key],
-            Seen::ByStatement,
-            of_row,
-        ))
-    }
-
-    /// Adds one.
-    pub fn insert(migration: &Migration) -> Result<(), Error> {
-        heap::insert(indexed()?.table, &row(migration));
-        Ok(())
-    }
-
-    /// Replaces the one with that id.
-    pub fn update(migration: &Migration) -> Result<(), Error> {
-        let Indexed { table, index } = indexed()?;
-        heap::update(
-            table,
-            index,
-            &[Key::int8(m::id.number(), migration.id)],
-            &row(migration),
-        );
         Ok(())
     }
 }
