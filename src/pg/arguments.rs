@@ -4,8 +4,8 @@ use std::ffi::c_void;
 
 use pgrx::{FromDatum, pg_sys};
 
+use super::cached::{CachedRow, cached};
 use super::entry::Call;
-use super::heap::{CachedRow, cached};
 use super::names;
 use crate::error::{Error, SqlState};
 

@@ -4,8 +4,8 @@ use electric_schema::model::Collation;
 use electric_schema::names::{qualified_quoted, quote_literal};
 use pgrx::pg_sys;
 
+use super::cached::{CachedRow, cached};
 use super::compat::catalog as c;
-use super::heap::{CachedRow, cached};
 use super::names::schema_name;
 
 /// A collation's name and what makes it; `None` for those of the system, which every server has or lacks by itself.

@@ -5,6 +5,7 @@ pub mod access;
 pub mod arguments;
 pub mod attributes;
 pub mod backtrace;
+mod cached;
 pub mod calls;
 pub mod collation;
 pub mod column;

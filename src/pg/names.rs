@@ -338,7 +338,7 @@ fn heap_text(text: &str) -> Option<pg_sys::Datum> {
 
 /// The role that owns a schema; the owner of the database for one that belongs to `pg_database_owner`.
 pub fn schema_owner(schema: pg_sys::Oid) -> pg_sys::Oid {
-    use super::heap::cached;
+    use super::cached::cached;
     use pg_sys::SysCacheIdentifier::{DATABASEOID, NAMESPACEOID};
     let owner = cached(NAMESPACEOID, schema.into(), |row| {
         row.oid(pg_sys::Anum_pg_namespace_nspowner)

@@ -4,9 +4,9 @@ use std::ffi::CStr;
 
 use pgrx::pg_sys;
 
+use super::cached::cached;
 use super::column::{raise, raise_damaged, type_of};
 use super::compat;
-use super::heap::cached;
 use super::known::Known;
 use super::{names, touched};
 use crate::error::{Error, SqlState};

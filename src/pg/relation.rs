@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use pgrx::pg_sys;
 
+use super::cached::{CachedRow, cached};
 use super::compat::catalog as c;
-use super::heap::{self, CachedRow, Key, cached};
+use super::heap::{self, Key};
 use super::value::Value;
 
 /// What `pg_class` says of a relation.

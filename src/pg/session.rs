@@ -350,7 +350,7 @@ pub fn special_attribute(role: pg_sys::Oid) -> Option<&'static str> {
         (Anum_pg_authid_rolreplication, "REPLICATION"),
     ];
     let cache = SysCacheIdentifier::AUTHOID;
-    super::heap::cached(cache, role.into(), |row| {
+    super::cached::cached(cache, role.into(), |row| {
         let mut attributes = attributes.into_iter();
         attributes.find(|(column, _)| row.bool(*column))
     })

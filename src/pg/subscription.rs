@@ -4,8 +4,9 @@ use std::ffi::CStr;
 
 use pgrx::pg_sys;
 
+use super::cached::cached;
 use super::compat;
-use super::heap::{self, Key, cached};
+use super::heap::{self, Key};
 use super::value::Value;
 
 /// The state of a table in a subscription.

@@ -2,7 +2,7 @@
 
 use pgrx::pg_sys;
 
-use super::heap::{CachedRow, cached};
+use super::cached::{CachedRow, cached};
 use super::names::{self, Owner};
 use super::types;
 

@@ -7,7 +7,7 @@ use std::ffi::{CStr, CString};
 use electric_schema::model::{ColumnType, TypeKind};
 use pgrx::pg_sys;
 
-use super::heap::{CachedRow, cached};
+use super::cached::{CachedRow, cached};
 use super::names::{from_server, schema_name};
 use super::session;
 use super::trust::brought_by;
