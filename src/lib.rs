@@ -62,6 +62,7 @@ pub extern "C-unwind" fn _PG_init() {
     settings::init();
     pg::hook::init();
     pg::access::init();
+    pg::stranger::init();
     pg::touched::init();
     pg::written::init();
     pg::xact::init();

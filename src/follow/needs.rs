@@ -1,6 +1,8 @@
 //! What must be there before a table or type: used where it is the stream's own or a superuser's, never where it is
 //! somebody else's.
 
+use std::collections::BTreeSet;
+
 use electric_schema::names::{qualified, quote_ident_if_needed};
 use pgrx::pg_sys;
 
@@ -8,7 +10,25 @@ use super::block::{Stop, described, is_streams};
 use super::role;
 use crate::error::Error;
 use crate::pg::said::{Name, Said};
-use crate::pg::{compat, names, session};
+use crate::pg::{compat, names, session, spi};
+
+/// The functions, operators and types that a relation or type uses, with its columns, constraints and indexes, and that
+/// belong to ordinary roles.
+const USED_OF_OTHERS: &str = "SELECT pg_catalog.json_agg(DISTINCT pg_catalog.format('%s %s belongs to role %I, who is no superuser', \
+        o.type, o.identity, r.rolname))::text \
+    FROM (SELECT 'pg_catalog.pg_class'::regclass, $1::oid \
+        UNION ALL SELECT 'pg_catalog.pg_class'::regclass, indexrelid FROM pg_catalog.pg_index WHERE indrelid = $1::oid \
+        UNION ALL SELECT 'pg_catalog.pg_attrdef'::regclass, oid FROM pg_catalog.pg_attrdef WHERE adrelid = $1::oid \
+        UNION ALL SELECT 'pg_catalog.pg_constraint'::regclass, oid FROM pg_catalog.pg_constraint WHERE conrelid = nullif($1, '0')::oid \
+        UNION ALL SELECT 'pg_catalog.pg_type'::regclass, $2::oid \
+        UNION ALL SELECT 'pg_catalog.pg_constraint'::regclass, oid FROM pg_catalog.pg_constraint WHERE contypid = nullif($2, '0')::oid \
+        ) AS of (class, id) \
+    JOIN pg_catalog.pg_depend AS d ON d.classid = of.class AND d.objid = of.id \
+    JOIN pg_catalog.pg_roles AS r ON NOT r.rolsuper AND r.rolname <> current_user AND r.oid = CASE d.refclassid \
+        WHEN 'pg_catalog.pg_proc'::regclass THEN (SELECT proowner FROM pg_catalog.pg_proc WHERE oid = d.refobjid) \
+        WHEN 'pg_catalog.pg_operator'::regclass THEN (SELECT oprowner FROM pg_catalog.pg_operator WHERE oid = d.refobjid) \
+        WHEN 'pg_catalog.pg_type'::regclass THEN (SELECT typowner FROM pg_catalog.pg_type WHERE oid = d.refobjid) END, \
+    pg_catalog.pg_identify_object(d.refclassid, d.refobjid, 0) AS o";
 
 /// Whether what a statement would make is there, so that nothing is left to do. What must not be used is in the way.
 pub fn is_there(said: &Said) -> Result<bool, Stop> {
@@ -18,6 +38,34 @@ pub fn is_there(said: &Said) -> Result<bool, Stop> {
         Said::Collation(name) => collation(name),
         Said::Sequence(name) => sequence(name),
         _ => Ok(false),
+    }
+}
+
+/// What of ordinary roles' the thing uses that the statement is about.
+pub fn used_of_others(said: &Said) -> Result<BTreeSet<String>, Error> {
+    let none = pg_sys::Oid::INVALID;
+    let (relation, data_type) = match said {
+        Said::Table(name, ..) | Said::Alter(name, _) | Said::Index(name, _) => {
+            (names::relation_of(&name.schema, &name.name), None)
+        }
+        Said::Type(name) | Said::Label(name) | Said::DomainConstraint(name) => {
+            (None, names::type_of(&name.schema, &name.name))
+        }
+        _ => (None, None),
+    };
+    if (relation, data_type) == (None, None) {
+        return Ok(BTreeSet::new());
+    }
+    let ids = [relation, data_type].map(|id| id.unwrap_or(none).to_u32().to_string());
+    let used: Option<String> = spi::value(USED_OF_OTHERS, &[&ids[0], &ids[1]])?;
+    Ok(used.map_or_else(|| Ok(BTreeSet::new()), |used| serde_json::from_str(&used))?)
+}
+
+/// After the statement nothing else of ordinary roles' is used than before: whoever writes to the table would run it.
+pub fn no_more_of_others(said: &Said, before: &BTreeSet<String>) -> Result<(), Stop> {
+    match used_of_others(said)?.difference(before).next() {
+        Some(other) => Err(Stop::InTheWay(other.clone())),
+        None => Ok(()),
     }
 }
 

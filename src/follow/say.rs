@@ -37,8 +37,10 @@ pub fn run(statements: &[String], about: &About<'_>) -> Result<(), Stop> {
                     if needs::is_there(&said)? {
                         continue;
                     }
+                    let before = needs::used_of_others(&said)?;
                     run_one(statement, &said)?;
                     xact::command_counter_increment();
+                    needs::no_more_of_others(&said, &before)?;
                     made(&said)?;
                 }
                 _ => return Err(no_statement(statement).into()),

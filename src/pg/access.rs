@@ -1,5 +1,5 @@
-//! The object access hook: partitions that are dropped, truncated, attached or detached, by whatever route, and what
-//! comes and goes in `pg_class`.
+//! The object access hook: partitions that are dropped, truncated, attached or detached, by whatever route, what
+//! comes and goes in `pg_class`, and what an expression calls.
 //!
 //! Where the server calls it the objects are locked but for named tables of TRUNCATE, and those that go are still
 //! there: whether they hold rows can be seen then, and only then. What it sees is judged when the command ends.
@@ -11,7 +11,7 @@ use pgrx::pg_sys;
 
 use super::compat::catalog as c;
 use super::touched::{self, How};
-use super::{entry, relation};
+use super::{entry, relation, stranger};
 
 struct Previous(Cell<pg_sys::object_access_hook_type>);
 // SAFETY: a backend has a single thread.
@@ -60,6 +60,12 @@ unsafe extern "C-unwind" fn object_access(
             OAT_TRUNCATE => {
                 entry::finish(entry::guarded(|| {
                     emptied(object, How::Truncated);
+                    Ok(entry::void())
+                }));
+            }
+            OAT_FUNCTION_EXECUTE if stranger::is_watched(object) => {
+                entry::finish(entry::guarded(|| {
+                    stranger::called(object)?;
                     Ok(entry::void())
                 }));
             }

@@ -39,6 +39,7 @@ pub mod script;
 pub mod session;
 pub mod size;
 pub mod spi;
+pub mod stranger;
 pub mod subscription;
 pub mod subtransaction;
 pub mod text;

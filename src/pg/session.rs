@@ -134,11 +134,11 @@ pub fn canonical<T>(body: impl FnOnce() -> T) -> T {
 }
 
 /// Runs `body` under settings by which statements and values mean what the publisher meant, whatever is set for this
-/// session or database; nothing is found on a search path.
+/// session or database; nothing is found on a search path, and no function of an ordinary role is called.
 pub fn replaying<T>(body: impl FnOnce() -> T) -> T {
     canonical(|| {
         let _settings = Settings::with(&REPLAYED);
-        body()
+        super::stranger::refused(body)
     })
 }
 

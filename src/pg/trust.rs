@@ -52,6 +52,14 @@ pub fn brought_by_superuser(class: pg_sys::Oid, object: pg_sys::Oid) -> Option<O
 
 /// Whether an object belongs to a superuser. An access method has no owner: only superusers make one.
 fn is_superusers(class: pg_sys::Oid, object: pg_sys::Oid) -> bool {
+    match owner(class, object) {
+        Some(owner) => is_superuser(owner),
+        None => class == pg_sys::AccessMethodRelationId,
+    }
+}
+
+/// Who owns an object; `None` if it has no owner, or is gone.
+pub fn owner(class: pg_sys::Oid, object: pg_sys::Oid) -> Option<pg_sys::Oid> {
     // SAFETY: both look at a table of the server's own. What is of no class that objects are of raises an error, and
     // whatever can be depended on is of one.
     let (cache, column) = unsafe {
@@ -60,16 +68,9 @@ fn is_superusers(class: pg_sys::Oid, object: pg_sys::Oid) -> bool {
             pg_sys::get_object_attnum_owner(class),
         )
     };
-    let Ok(column) = u32::try_from(column) else {
-        return false;
-    };
-    if column == 0 {
-        return class == pg_sys::AccessMethodRelationId;
-    }
-    let Ok(cache) = u32::try_from(cache) else {
-        return false;
-    };
-    cached(cache, object.into(), |row: &CachedRow| row.oid(column)).is_some_and(is_superuser)
+    let column = u32::try_from(column).ok().filter(|column| *column != 0)?;
+    let cache = u32::try_from(cache).ok()?;
+    cached(cache, object.into(), |row: &CachedRow| row.oid(column))
 }
 
 fn is_superuser(role: pg_sys::Oid) -> bool {

@@ -3,6 +3,7 @@
 mod blocked;
 mod powerless;
 mod secrets;
+mod strangers;
 
 use electric_tests::cluster::Cluster;
 use electric_tests::database::{Database, run, text};

@@ -6,7 +6,13 @@ use serde_json::{Value, json};
 use super::*;
 
 /// A record that electric did not make: the superuser of the publisher writes it by hand, with a hash that fits.
-fn forge(publisher: &Database<'_>, word: &str, relation: &str, postgres: &str, op: &Value) {
+pub(super) fn forge(
+    publisher: &Database<'_>,
+    word: &str,
+    relation: &str,
+    postgres: &str,
+    op: &Value,
+) {
     let last = publisher.commands().pop().unwrap();
     let op = electric_schema::hash::canonical_json(op);
     let hash = electric_schema::hash::next(&last.hash, &op);
@@ -21,7 +27,7 @@ fn forge(publisher: &Database<'_>, word: &str, relation: &str, postgres: &str, o
 }
 
 /// The recorded shape of a table.
-fn shape(publisher: &Database<'_>, table: &str) -> Value {
+pub(super) fn shape(publisher: &Database<'_>, table: &str) -> Value {
     let sql = format!(
         "SELECT shape::text FROM electric.electrified WHERE relation = '{table}'::regclass"
     );
@@ -29,7 +35,7 @@ fn shape(publisher: &Database<'_>, table: &str) -> Value {
 }
 
 /// The record of a column of type int with that default.
-fn column(publisher: &Database<'_>, default: &str, data_type: &str) -> Value {
+pub(super) fn column(publisher: &Database<'_>, default: &str, data_type: &str) -> Value {
     let mut table = shape(publisher, "items");
     let column = json!({
         "name": "evil", "nullable": true, "default": default, "identity": null, "sqlite_type": "INTEGER",
@@ -186,72 +192,6 @@ fn fault_02_a_default_that_acts_acts_as_nobody() {
     });
     assert!(!file.exists());
     assert!(!is_superuser(&subscriber.0, "electric_replica"));
-}
-
-/// A function that an ordinary role of the subscriber has made, called by a check that comes from the publisher.
-#[test]
-fn fault_05_a_function_of_a_role_here_has_no_rights_to_take() {
-    let publisher = publisher();
-    let subscriber = Subscriber::of(&publisher);
-    let role = subscriber.0.role("mallory");
-    subscriber.run(&format!(
-        "CREATE SCHEMA {role} AUTHORIZATION {role}; SET ROLE {role}; CREATE TABLE {role}.seen (who name); GRANT ALL ON {role}.seen TO PUBLIC; \
-         GRANT USAGE ON SCHEMA {role} TO PUBLIC; \
-         CREATE FUNCTION {role}.evil(text) RETURNS bool LANGUAGE plpgsql AS \
-         'BEGIN INSERT INTO {role}.seen VALUES (current_user); ALTER ROLE {role} SUPERUSER; RETURN true; EXCEPTION WHEN insufficient_privilege THEN \
-          INSERT INTO {role}.seen VALUES (session_user); RETURN true; END'"
-    ));
-    let mut table = shape(&publisher, "items");
-    table["name"] = json!("evil");
-    table["sqlite_name"] = json!("evil");
-    table["primary_key_constraint"]["name"] = json!("evil_pkey");
-    table["checks"] = json!([{"columns": ["value"], "definition": format!("CHECK ({role}.evil(value))"), "name": "c", "validated": true}]);
-    forge(
-        &publisher,
-        "create_table",
-        "public.evil",
-        "",
-        &json!({"op": "create_table", "format": 1, "has_rows": true, "table": table}),
-    );
-    run(
-        &mut publisher.client(),
-        "CREATE TABLE evil (id int PRIMARY KEY, value text); INSERT INTO evil VALUES (1, 'x'); SET electric.policy = 'unrestricted'; \
-         ALTER PUBLICATION electric_publication ADD TABLE evil; INSERT INTO evil VALUES (2, 'y')",
-    );
-    subscriber.rows_come("evil", "(1,x) (2,y)");
-    let seen = format!("SELECT string_agg(DISTINCT who, ' ') FROM {role}.seen");
-    assert_eq!(subscriber.ask(&seen), "electric_replica");
-    assert!(!is_superuser(&subscriber.0, &role));
-}
-
-/// The first copy, too, runs what is in the tables as that role.
-#[test]
-fn fault_05_the_first_copy_runs_nothing_with_the_callers_rights() {
-    let publisher = publisher();
-    let database = publisher.cluster().database();
-    let role = database.role("mallory");
-    run(
-        &mut database.client(),
-        &format!(
-            "CREATE SCHEMA {role} AUTHORIZATION {role}; SET ROLE {role}; CREATE TABLE {role}.seen (who name); GRANT ALL ON {role}.seen TO PUBLIC; \
-             GRANT USAGE ON SCHEMA {role} TO PUBLIC; \
-             CREATE FUNCTION {role}.evil(text) RETURNS bool LANGUAGE plpgsql AS \
-             'BEGIN INSERT INTO {role}.seen VALUES (current_user); \
-              BEGIN EXECUTE ''RESET ROLE''; EXCEPTION WHEN OTHERS THEN NULL; END; \
-              BEGIN EXECUTE ''SET SESSION AUTHORIZATION postgres''; EXCEPTION WHEN OTHERS THEN NULL; END; \
-              INSERT INTO {role}.seen VALUES (current_user); RETURN true; END'"
-        ),
-    );
-    run(
-        &mut publisher.client(),
-        &format!(
-            "UPDATE electric.electrified SET shape = jsonb_set(shape::jsonb, '{{checks}}', \
-             '[{{\"columns\": [\"value\"], \"definition\": \"CHECK ({role}.evil(value))\", \"name\": \"c\", \"validated\": true}}]')::json"
-        ),
-    );
-    let subscriber = Subscriber::begin(database, &publisher);
-    let seen = format!("SELECT string_agg(DISTINCT who, ' ') FROM {role}.seen");
-    assert_eq!(subscriber.ask(&seen), "electric_replica");
 }
 
 #[test]
