@@ -154,6 +154,25 @@ pub fn install(server: &Server, host: &Host) -> Command {
     command
 }
 
+/// The script that made the version before, as it was released: `cargo pgrx install` leaves it out, and only tests ask for it.
+const RELEASED: &str = "tests/fixtures/electric--0.1.0.sql";
+
+/// The command that puts the script of the version before beside the installed one, for tests that start from it.
+pub fn install_released(server: &Server, host: &Host) -> Command {
+    let mut command = host.command(if server.is_writable() {
+        "install"
+    } else {
+        "sudo"
+    });
+    if !server.is_writable() {
+        command.arg("install");
+    }
+    command
+        .args(["-m", "644", RELEASED])
+        .arg(&server.extensions);
+    command
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -326,6 +326,9 @@ impl Bench<'_> {
 
     /// Tests against servers that they start themselves: of this version, and of another one to replicate to.
     fn against(&self, server: &Server) -> Result<()> {
+        for server in self.servers {
+            finish(&mut pgrx::install_released(server, self.host))?;
+        }
         let mut command = self.cargo_test(&["--package", "electric_tests"]);
         command
             .env("ELECTRIC_PG_CONFIG", &server.pg_config)
