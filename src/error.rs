@@ -101,6 +101,8 @@ pub struct Error {
     pub constraint: Option<String>,
     /// The text inside the statement that the error is about, and the character of it, from 1.
     pub internal: Option<(String, usize)>,
+    /// Whether the code around the statement stays untold: it may hold a secret.
+    pub hides_context: bool,
 }
 
 impl Error {
@@ -117,7 +119,14 @@ impl Error {
             datatype: None,
             constraint: None,
             internal: None,
+            hides_context: false,
         }
+    }
+
+    /// Without a CONTEXT, which quotes the code around the statement.
+    pub fn without_context(mut self) -> Self {
+        self.hides_context = true;
+        self
     }
 
     /// Whether it says no to what the extension could do, rather than to what is wrong by itself.
@@ -207,6 +216,7 @@ impl From<electric_schema::refusal::Refusal> for Error {
             datatype: refusal.datatype,
             constraint: refusal.constraint,
             internal: None,
+            hides_context: false,
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::follow::{make, role};
 use crate::pg::entry::{Call, Datum, void, warning};
 use crate::pg::publisher::{self, Publisher};
 use crate::pg::subscription::{self, State};
-use crate::pg::{hook, locks, names, session, spi, xact};
+use crate::pg::{hook, locks, names, session, spi, worker, xact};
 use crate::{api, follow, publication, store, watch};
 
 mod source;
@@ -27,9 +27,13 @@ pub use unblock::unblock;
 /// `CALL electric.subscribe(conninfo text, name text)`: makes this database a replica of another.
 pub fn subscribe(call: &Call) -> Result<Datum, Error> {
     session::show_instead(c"CALL electric.subscribe('********');");
+    // Code around the call would be told of with its text.
+    follow_publisher(call).map_err(Error::without_context)
+}
+
+fn follow_publisher(call: &Call) -> Result<Datum, Error> {
     let (conninfo, name) = (argument(call, 0)?, argument(call, 1)?);
     may(call, "electric.subscribe")?;
-    // Code around the call would be told of with its text.
     if hook::depth() > 1 || !session::client_calls() {
         return Err(not_by_itself("electric.subscribe"));
     }
@@ -40,6 +44,7 @@ pub fn subscribe(call: &Call) -> Result<Datum, Error> {
     source::drop_left(&publisher, &slot)?;
     publisher::with_slot(publisher, &conninfo, &slot, |publisher| {
         let found = source::read(publisher)?;
+        prepare(&found)?;
         begin(publisher, &found)?;
         // The publisher has said all: from here on nobody is waited for.
         publisher.run("COMMIT")?;
@@ -47,16 +52,30 @@ pub fn subscribe(call: &Call) -> Result<Datum, Error> {
         is_fresh()?;
         follow_from_here(&found, &name, &conninfo, &publication, &slot)
     })?;
+    if !worker::is_preloaded() {
+        warning(
+            "the library is not preloaded: should a name that the publisher uses be taken here, rows of that table stop the subscription. \
+             In postgresql.conf: shared_preload_libraries = 'electric', and restart the server",
+        );
+    }
     Ok(void())
+}
+
+/// Makes the role and gives it what it needs. That is committed before rows are copied, which takes its time: rows of
+/// pg_database and pg_namespace would be locked as long, and whoever grants something, vacuum even, would wait.
+fn prepare(found: &Found) -> Result<(), Error> {
+    refuse_taken(found)?;
+    role::ensure()?;
+    role::grant(schemas(found).iter().map(String::as_str))?;
+    xact::commit_and_go_on();
+    Ok(())
 }
 
 /// Makes the types and tables, and copies the rows, as the role that owns them.
 fn begin(publisher: &Publisher, found: &Found) -> Result<(), Error> {
     // The triggers of rows have fired on the publisher.
     api::working(|| spi::run("SET LOCAL session_replication_role = replica"))?;
-    refuse_taken(found)?;
     let role = role::ensure()?;
-    role::grant(schemas(found).iter().map(String::as_str))?;
     let _replica = session::become_role(role);
     for definition in &found.types {
         make::of_type(definition).map_err(in_the_way)?;

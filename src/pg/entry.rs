@@ -53,8 +53,14 @@ pub unsafe fn guarded(body: impl FnOnce() -> Result<Datum, Error>) -> Outcome {
 /// To be called only from a frame without destructors: throwing jumps over it.
 pub unsafe fn finish(outcome: Outcome) -> pg_sys::Datum {
     if !outcome.error.is_null() {
-        // SAFETY: `error` was made by `error_data`; ThrowErrorData copies it.
-        unsafe { ThrowErrorData(outcome.error) };
+        // SAFETY: `error` was made by `error_data`; ThrowErrorData copies it. It asks who is on the stack of contexts, which
+        // whoever catches the error puts back as it was.
+        unsafe {
+            if (*outcome.error).hide_ctx {
+                pg_sys::error_context_stack = std::ptr::null_mut();
+            }
+            ThrowErrorData(outcome.error);
+        }
     }
     outcome.datum
 }
@@ -243,6 +249,7 @@ fn error_data(error: &Error) -> *mut pg_sys::ErrorData {
             (*data).internalquery = copied(text);
             (*data).internalpos = i32::try_from(*character).unwrap_or(0);
         }
+        (*data).hide_ctx = error.hides_context;
         (*data).filename = c"electric".as_ptr();
         (*data).funcname = c"electric".as_ptr();
         data

@@ -203,9 +203,14 @@ pub fn publish(line: &str) {
     state.bytes[..bytes.len()].copy_from_slice(bytes);
 }
 
+/// Whether the library is in every process of the server.
+pub fn is_preloaded() -> bool {
+    PRELOADED.load(Ordering::Relaxed)
+}
+
 /// The line that was made known; nothing if the library is not preloaded.
 pub fn published() -> Option<String> {
-    if !PRELOADED.load(Ordering::Relaxed) {
+    if !is_preloaded() {
         return None;
     }
     let state = *STATE.share();

@@ -123,5 +123,6 @@ pub fn commit_and_go_on() {
         pg_sys::SPI_connect_ext(pg_sys::SPI_OPT_NONATOMIC as i32);
         pg_sys::SPI_commit();
         pg_sys::SPI_finish();
+        pg_sys::EnsurePortalSnapshotExists();
     }
 }

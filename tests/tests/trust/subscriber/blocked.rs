@@ -307,3 +307,22 @@ fn fault_11_a_type_that_is_taken_or_was_replaced_is_not_the_streams() {
     );
     assert!(!subscriber.is_there("t_old_1"));
 }
+
+#[test]
+fn fault_11_a_server_that_cannot_pass_a_table_over_after_a_restart_is_told_so() {
+    let publisher = publisher();
+    for preload in [false, true] {
+        let cluster = Cluster::builder().preload(preload).start().unwrap();
+        let database = cluster.database();
+        let (mut client, notices) = database.client_with_notices();
+        let call = format!("CALL electric.subscribe('{}')", conninfo(&publisher));
+        run(&mut client, &call);
+        let _subscriber = Subscriber(database);
+        assert_eq!(
+            notices.has(&["not preloaded", "shared_preload_libraries"]),
+            !preload,
+            "{:?}",
+            notices.all()
+        );
+    }
+}
