@@ -38,6 +38,8 @@ pub struct Outcome {
     pub sessions: usize,
     /// The most memory that a backend took, in KiB.
     pub memory: u64,
+    /// The call that took it.
+    pub largest: String,
 }
 
 /// A sequence of numbers that the seed decides.
@@ -108,7 +110,11 @@ pub fn attack(seed: u64, until: Until) -> Result<Outcome> {
             let sql = call(function, &mut dice);
             outcome.calls += 1;
             let said = client.batch_execute(&sql);
-            outcome.memory = outcome.memory.max(memory(pid));
+            let taken = memory(pid);
+            if taken > outcome.memory {
+                outcome.memory = taken;
+                outcome.largest.clone_from(&sql);
+            }
             let Err(error) = said else { continue };
             outcome.errors += 1;
             let code = error.code().map_or("", |code| code.code()).to_owned();
@@ -127,7 +133,7 @@ pub fn attack(seed: u64, until: Until) -> Result<Outcome> {
     }
     ensure!(
         outcome.memory < MEMORY,
-        "a backend took {} KiB: {outcome:?}",
+        "seed {seed}: a backend took {} KiB: {outcome:?}",
         outcome.memory
     );
     Ok(outcome)
@@ -367,11 +373,15 @@ fn argument(of: &str, dice: &mut Dice) -> String {
     if let Some(element) = of.strip_suffix("[]") {
         return match dice.below(7) {
             0 => format!("'{{}}'::{of}"),
-            1 => format!(
-                "array_fill({}, ARRAY[{}])",
-                argument(element, dice),
-                [1, 100, 100_000, 1_000_000][dice.below(4)]
-            ),
+            1 => {
+                let length = [1, 100, 100_000, 1_000_000][dice.below(4)];
+                // What is to be seen is our memory, not how large an array the server itself can make.
+                let filling = match (element, length) {
+                    ("text", 1000..) => quoted(dice.one(TEXTS)),
+                    _ => argument(element, dice),
+                };
+                format!("array_fill({filling}, ARRAY[{length}])")
+            }
             2 => format!(
                 "array_fill({}, ARRAY[2, 3], ARRAY[-5, 7])",
                 argument(element, dice)
