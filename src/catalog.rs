@@ -19,7 +19,7 @@ use crate::pg::{collation, deparse, expression, names as server, restated, sessi
 mod constraints;
 mod definition;
 mod indexes;
-mod uses;
+pub mod uses;
 
 use constraints::ConstraintRow;
 use definition::custom_types;

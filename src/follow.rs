@@ -50,6 +50,7 @@ pub fn apply(command: &Command, subscription: pg_sys::Oid) -> Result<(), Error> 
         return Err(too_new(&format!("command {}", command.id)));
     }
     role::refuse_more(session::user())?;
+    session::write_all_the_same();
     locks::migrations()?;
     continues(command)?;
     let read = understand(command, read)?;

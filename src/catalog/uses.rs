@@ -10,7 +10,7 @@ use crate::pg::calls::Calls;
 use crate::pg::compat::catalog as c;
 use crate::pg::names as server;
 use crate::pg::relation::{self, Dependency};
-use crate::pg::{collation, trust, types};
+use crate::pg::{collation, session, trust, types};
 
 /// What an expression, constraint or index uses beyond its own table.
 #[derive(Default)]
@@ -157,6 +157,15 @@ fn is_shared_sequence(id: pg_sys::Oid) -> bool {
 }
 
 fn all_may_be_called(calls: &Calls, by_default: bool) -> bool {
+    may_be_called(calls, by_default, session::is_superuser_role)
+}
+
+/// Whether all that is called is the server's own and harmless, or a member of an extension whose owner is trusted.
+pub fn may_be_called(
+    calls: &Calls,
+    by_default: bool,
+    is_trusted: impl Fn(pg_sys::Oid) -> bool,
+) -> bool {
     let may_be_called = |id: &pg_sys::Oid| {
         let Some(function) = trust::function(*id) else {
             return false;
@@ -166,10 +175,12 @@ fn all_may_be_called(calls: &Calls, by_default: bool) -> bool {
             return harmless::only_computes(name, function.is_immutable)
                 || (by_default && harmless::in_defaults(name));
         }
-        trust::brought_by_superuser(pg_sys::ProcedureRelationId, *id).is_some_and(|extension| {
-            function.is_immutable
-                || (by_default && harmless::of_extension_in_defaults(&extension.name, name))
-        })
+        trust::brought_by_trusted(pg_sys::ProcedureRelationId, *id, &is_trusted).is_some_and(
+            |extension| {
+                function.is_immutable
+                    || (by_default && harmless::of_extension_in_defaults(&extension.name, name))
+            },
+        )
     };
     calls.functions.iter().all(may_be_called)
 }

@@ -31,9 +31,9 @@ impl From<Error> for Stop {
     }
 }
 
-/// The server's errors that say of a name that it is taken, or of an object that it is another's: 42P07, 42710, 42P06
-/// and 42501.
-const IN_THE_WAY: [&str; 4] = ["42P07", "42710", "42P06", "42501"];
+/// The server's errors that say of a name that it is taken (42P07, 42710, 42P06), of an object that it is another's
+/// (42501), or that something of this database's hangs on it (2BP01, and 0A000: views and row types).
+const IN_THE_WAY: [&str; 6] = ["42P07", "42710", "42P06", "42501", "2BP01", "0A000"];
 
 /// Tries a change. Gives what is in its way, if something is; then nothing of it is left.
 pub fn attempt(body: impl FnOnce() -> Result<(), Stop>) -> Result<Option<String>, Error> {
@@ -205,12 +205,16 @@ pub fn stand_in(table: &Table) -> Result<(), Error> {
     let statements = match names::relation_of(&table.schema, &table.name) {
         None => {
             let columns: Vec<String> = table.columns.iter().map(|c| column(&c.name)).collect();
-            vec![
+            let mut statements = vec![
                 format!("CREATE TABLE {name} ({})", columns.join(", ")),
                 format!(
                     "COMMENT ON TABLE {name} IS 'Electric: stands in for a table that is blocked, see electric.status()'"
                 ),
-            ]
+            ];
+            if names::schema_of_name(&table.schema) == pg_sys::Oid::INVALID {
+                statements.insert(0, format!("CREATE SCHEMA {}", quote_ident(&table.schema)));
+            }
+            statements
         }
         Some(id) if is_streams(id)? => {
             let missing = table
@@ -226,8 +230,7 @@ pub fn stand_in(table: &Table) -> Result<(), Error> {
     if statements.is_empty() {
         return Ok(());
     }
-    // Where that cannot be done either, the schema's privileges are in the way: the reason says so already.
-    attempt(|| {
+    let made = subtransaction::attempt(std::panic::AssertUnwindSafe(|| {
         session::replaying(|| {
             api::working(|| statements.iter().try_for_each(|sql| spi::run(sql)))?;
             xact::command_counter_increment();
@@ -235,8 +238,12 @@ pub fn stand_in(table: &Table) -> Result<(), Error> {
                 Some(id) => stream::add_relation(id),
                 None => Ok(()),
             }
-        })?;
-        Ok(())
-    })
-    .map(drop)
+        })
+    }));
+    match made {
+        Ok(done) => done,
+        Err(error) if error.is_about_session() => error.rethrow(),
+        // What keeps this from being done, such as the schema's privileges, is the reason or comes with it.
+        Err(_) => Ok(()),
+    }
 }

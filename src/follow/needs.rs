@@ -1,34 +1,70 @@
 //! What must be there before a table or type: used where it is the stream's own or a superuser's, never where it is
 //! somebody else's.
 
-use std::collections::BTreeSet;
-
 use electric_schema::names::{qualified, quote_ident_if_needed};
 use pgrx::pg_sys;
+use serde::de::DeserializeOwned;
 
 use super::block::{Stop, described, is_streams};
 use super::role;
+use crate::catalog::uses;
 use crate::error::Error;
+use crate::pg::calls::Calls;
 use crate::pg::said::{Name, Said};
 use crate::pg::{compat, names, session, spi};
 
-/// The functions, operators and types that a relation or type uses, with its columns, constraints and indexes, and that
-/// belong to ordinary roles.
-const USED_OF_OTHERS: &str = "SELECT pg_catalog.json_agg(DISTINCT pg_catalog.format('%s %s belongs to role %I, who is no superuser', \
-        o.type, o.identity, r.rolname))::text \
-    FROM (SELECT 'pg_catalog.pg_class'::regclass, $1::oid \
+/// What a relation or type uses that belongs to ordinary roles, with its columns, constraints and indexes: functions,
+/// operators, types, and what operator classes consist of, whoever made those.
+const USED_OF_OTHERS: &str = "WITH of (class, id) AS ( \
+        SELECT 'pg_catalog.pg_class'::regclass, $1::oid \
         UNION ALL SELECT 'pg_catalog.pg_class'::regclass, indexrelid FROM pg_catalog.pg_index WHERE indrelid = $1::oid \
         UNION ALL SELECT 'pg_catalog.pg_attrdef'::regclass, oid FROM pg_catalog.pg_attrdef WHERE adrelid = $1::oid \
         UNION ALL SELECT 'pg_catalog.pg_constraint'::regclass, oid FROM pg_catalog.pg_constraint WHERE conrelid = nullif($1, '0')::oid \
         UNION ALL SELECT 'pg_catalog.pg_type'::regclass, $2::oid \
-        UNION ALL SELECT 'pg_catalog.pg_constraint'::regclass, oid FROM pg_catalog.pg_constraint WHERE contypid = nullif($2, '0')::oid \
-        ) AS of (class, id) \
-    JOIN pg_catalog.pg_depend AS d ON d.classid = of.class AND d.objid = of.id \
-    JOIN pg_catalog.pg_roles AS r ON NOT r.rolsuper AND r.rolname <> current_user AND r.oid = CASE d.refclassid \
-        WHEN 'pg_catalog.pg_proc'::regclass THEN (SELECT proowner FROM pg_catalog.pg_proc WHERE oid = d.refobjid) \
-        WHEN 'pg_catalog.pg_operator'::regclass THEN (SELECT oprowner FROM pg_catalog.pg_operator WHERE oid = d.refobjid) \
-        WHEN 'pg_catalog.pg_type'::regclass THEN (SELECT typowner FROM pg_catalog.pg_type WHERE oid = d.refobjid) END, \
-    pg_catalog.pg_identify_object(d.refclassid, d.refobjid, 0) AS o";
+        UNION ALL SELECT 'pg_catalog.pg_constraint'::regclass, oid FROM pg_catalog.pg_constraint WHERE contypid = nullif($2, '0')::oid), \
+    named (class, id) AS ( \
+        SELECT d.refclassid, d.refobjid FROM of JOIN pg_catalog.pg_depend AS d ON d.classid = of.class AND d.objid = of.id \
+        UNION SELECT 'pg_catalog.pg_opclass'::regclass, c.id \
+        FROM pg_catalog.pg_index AS i, pg_catalog.unnest(i.indclass::oid[]) AS c (id) WHERE i.indrelid = $1::oid), \
+    families (id) AS ( \
+        SELECT o.opcfamily FROM named AS n JOIN pg_catalog.pg_opclass AS o ON o.oid = n.id \
+        WHERE n.class = 'pg_catalog.pg_opclass'::regclass \
+        UNION SELECT id FROM named WHERE class = 'pg_catalog.pg_opfamily'::regclass), \
+    operators (id) AS ( \
+        SELECT id FROM named WHERE class = 'pg_catalog.pg_operator'::regclass \
+        UNION SELECT a.amopopr FROM families AS f JOIN pg_catalog.pg_amop AS a ON a.amopfamily = f.id), \
+    used (class, id) AS ( \
+        SELECT class, id FROM named \
+        UNION SELECT 'pg_catalog.pg_opfamily'::regclass, id FROM families \
+        UNION SELECT 'pg_catalog.pg_operator'::regclass, id FROM operators \
+        UNION SELECT 'pg_catalog.pg_proc'::regclass, p.amproc FROM families AS f JOIN pg_catalog.pg_amproc AS p ON p.amprocfamily = f.id \
+        UNION SELECT 'pg_catalog.pg_proc'::regclass, o.oprcode FROM operators JOIN pg_catalog.pg_operator AS o ON o.oid = operators.id) \
+    SELECT pg_catalog.json_agg(DISTINCT pg_catalog.format('%s %s belongs to role %I, who is no superuser', o.type, o.identity, r.rolname))::text \
+    FROM used AS u \
+    JOIN pg_catalog.pg_roles AS r ON NOT r.rolsuper AND r.rolname <> current_user AND r.oid = CASE u.class \
+        WHEN 'pg_catalog.pg_proc'::regclass THEN (SELECT proowner FROM pg_catalog.pg_proc WHERE oid = u.id) \
+        WHEN 'pg_catalog.pg_operator'::regclass THEN (SELECT oprowner FROM pg_catalog.pg_operator WHERE oid = u.id) \
+        WHEN 'pg_catalog.pg_opclass'::regclass THEN (SELECT opcowner FROM pg_catalog.pg_opclass WHERE oid = u.id) \
+        WHEN 'pg_catalog.pg_opfamily'::regclass THEN (SELECT opfowner FROM pg_catalog.pg_opfamily WHERE oid = u.id) \
+        WHEN 'pg_catalog.pg_type'::regclass THEN (SELECT typowner FROM pg_catalog.pg_type WHERE oid = u.id) END, \
+    pg_catalog.pg_identify_object(u.class, u.id, 0) AS o";
+
+/// The expressions of a relation or type, as they are stored, and whether they are defaults.
+const EXPRESSIONS: &str = "SELECT pg_catalog.json_agg(pg_catalog.json_build_array(of, tree::text, is_default))::text FROM ( \
+        SELECT pg_catalog.format('the default of column %I', a.attname), d.adbin, a.attgenerated = '' \
+        FROM pg_catalog.pg_attrdef AS d JOIN pg_catalog.pg_attribute AS a ON a.attrelid = d.adrelid AND a.attnum = d.adnum \
+        WHERE d.adrelid = $1::oid \
+        UNION ALL SELECT pg_catalog.format('constraint %I', conname), conbin, false FROM pg_catalog.pg_constraint \
+        WHERE (conrelid = nullif($1, '0')::oid OR contypid = nullif($2, '0')::oid) AND conbin IS NOT NULL \
+        UNION ALL SELECT pg_catalog.format('index %I', c.relname), e.tree, false \
+        FROM pg_catalog.pg_index AS i JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid, \
+        LATERAL (VALUES (i.indexprs), (i.indpred)) AS e (tree) WHERE i.indrelid = $1::oid AND e.tree IS NOT NULL \
+        UNION ALL SELECT 'its default', typdefaultbin, true FROM pg_catalog.pg_type WHERE oid = $2::oid AND typdefaultbin IS NOT NULL \
+    ) AS e (of, tree, is_default)";
+
+/// The relations that foreign keys of a relation reference.
+const REFERENCED: &str = "SELECT pg_catalog.json_agg(DISTINCT confrelid::bigint)::text FROM pg_catalog.pg_constraint \
+    WHERE conrelid = nullif($1, '0')::oid AND contype = 'f' AND conparentid = 0 AND $2 IS NOT NULL";
 
 /// Whether what a statement would make is there, so that nothing is left to do. What must not be used is in the way.
 pub fn is_there(said: &Said) -> Result<bool, Stop> {
@@ -41,8 +77,9 @@ pub fn is_there(said: &Said) -> Result<bool, Stop> {
     }
 }
 
-/// What of ordinary roles' the thing uses that the statement is about.
-pub fn used_of_others(said: &Said) -> Result<BTreeSet<String>, Error> {
+/// What of others' the thing uses that the statement is about: what belongs to ordinary roles, what calls functions that
+/// do not come from a publisher, tables that the stream did not make.
+pub fn used_of_others(said: &Said) -> Result<Vec<String>, Error> {
     let none = pg_sys::Oid::INVALID;
     let (relation, data_type) = match said {
         Said::Table(name, ..) | Said::Alter(name, _) | Said::Index(name, _) => {
@@ -54,17 +91,53 @@ pub fn used_of_others(said: &Said) -> Result<BTreeSet<String>, Error> {
         _ => (None, None),
     };
     if (relation, data_type) == (None, None) {
-        return Ok(BTreeSet::new());
+        return Ok(Vec::new());
     }
     let ids = [relation, data_type].map(|id| id.unwrap_or(none).to_u32().to_string());
-    let used: Option<String> = spi::value(USED_OF_OTHERS, &[&ids[0], &ids[1]])?;
-    Ok(used.map_or_else(|| Ok(BTreeSet::new()), |used| serde_json::from_str(&used))?)
+    let mut used: Vec<String> = listed(USED_OF_OTHERS, &ids)?;
+    for (of, tree, is_default) in listed::<(String, String, bool)>(EXPRESSIONS, &ids)? {
+        if !may_come(&Calls::of(&tree), is_default)? {
+            used.push(format!(
+                "{of} calls what no publisher sends, or what is not here"
+            ));
+        }
+    }
+    for id in listed::<u32>(REFERENCED, &ids)? {
+        let id = pg_sys::Oid::from(id);
+        if Some(id) != relation && !is_streams(id)? {
+            used.push(format!(
+                "it references {}, which the subscription did not make",
+                described(id)
+            ));
+        }
+    }
+    Ok(used)
 }
 
-/// After the statement nothing else of ordinary roles' is used than before: whoever writes to the table would run it.
-pub fn no_more_of_others(said: &Said, before: &BTreeSet<String>) -> Result<(), Stop> {
-    match used_of_others(said)?.difference(before).next() {
-        Some(other) => Err(Stop::InTheWay(other.clone())),
+fn listed<T: DeserializeOwned>(sql: &str, ids: &[String; 2]) -> Result<Vec<T>, Error> {
+    let found: Option<String> = spi::value(sql, &[&ids[0], &ids[1]])?;
+    Ok(found.map_or_else(|| Ok(Vec::new()), |found| serde_json::from_str(&found))?)
+}
+
+/// What a publisher leaves out is not believed of its records either: a function of the server's own can take SQL in a
+/// text, and run that later, when rows come.
+fn may_come(calls: &Calls, is_default: bool) -> Result<bool, Error> {
+    let is_asking = !is_default && (calls.asks || !calls.sequences.is_empty());
+    for sequence in &calls.sequences {
+        if !is_streams(*sequence)? {
+            return Ok(false);
+        }
+    }
+    let replica = replica()?;
+    let is_trusted = |owner| owner == replica || session::is_superuser_role(owner);
+    Ok(!calls.is_odd && !is_asking && uses::may_be_called(calls, is_default, is_trusted))
+}
+
+/// After the statement nothing else of others' is used than before: whoever writes to the table would run it.
+pub fn no_more_of_others(said: &Said, before: &[String]) -> Result<(), Stop> {
+    let mut now = used_of_others(said)?.into_iter();
+    match now.find(|other| !before.contains(other)) {
+        Some(other) => Err(Stop::InTheWay(other)),
         None => Ok(()),
     }
 }

@@ -142,6 +142,13 @@ pub fn replaying<T>(body: impl FnOnce() -> T) -> T {
     })
 }
 
+/// The transaction may write from here on, whatever `default_transaction_read_only` says of this database: that is for
+/// those who would write themselves, and a worker brings what is written elsewhere.
+pub fn write_all_the_same() {
+    // SAFETY: sets a variable that every transaction sets anew when it begins; who asks is in a worker's transaction.
+    unsafe { pg_sys::XactReadOnly = false };
+}
+
 /// Another role's identity, taken for a while.
 pub struct Become {
     user: pg_sys::Oid,

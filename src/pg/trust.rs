@@ -42,9 +42,18 @@ pub fn brought_by(class: pg_sys::Oid, object: pg_sys::Oid) -> Option<Owner> {
 
 /// The extension of a superuser's that brings whatever else is called or named, such as a function or an operator.
 pub fn brought_by_superuser(class: pg_sys::Oid, object: pg_sys::Oid) -> Option<Owner> {
+    brought_by_trusted(class, object, is_superuser)
+}
+
+/// The extension that brings it, if who owns that is trusted.
+pub fn brought_by_trusted(
+    class: pg_sys::Oid,
+    object: pg_sys::Oid,
+    is_trusted: impl Fn(pg_sys::Oid) -> bool,
+) -> Option<Owner> {
     // SAFETY: looks up the catalog.
     let extension = unsafe { pg_sys::getExtensionOfObject(class, object) };
-    if extension == pg_sys::Oid::INVALID || !is_superuser(names::extension_owner(extension)) {
+    if extension == pg_sys::Oid::INVALID || !is_trusted(names::extension_owner(extension)) {
         return None;
     }
     brought_by(class, object)

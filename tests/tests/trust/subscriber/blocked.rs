@@ -1,5 +1,7 @@
 //! What the stream did not make on a subscriber is never dropped, changed or written; everything else goes on.
 
+use electric_tests::database::wait_until;
+
 use super::*;
 
 #[test]
@@ -325,4 +327,89 @@ fn fault_11_a_server_that_cannot_pass_a_table_over_after_a_restart_is_told_so() 
             notices.all()
         );
     }
+}
+
+/// Whoever may use a schema can make a type of a table's rows, or a view of its columns.
+#[test]
+fn fault_11_what_hangs_on_a_table_here_stops_that_table_alone() {
+    for (local, change) in [
+        (
+            "CREATE TABLE other.x (x wanted)",
+            "ALTER TABLE wanted ADD COLUMN more int DEFAULT 3",
+        ),
+        (
+            "CREATE VIEW other.x AS SELECT n FROM wanted",
+            "SET electric.policy = 'compatible'; ALTER TABLE wanted ALTER n TYPE bigint",
+        ),
+        (
+            "CREATE TABLE other.x (n int REFERENCES wanted (n))",
+            "SET electric.policy = 'compatible'; ALTER TABLE wanted DROP CONSTRAINT wanted_n_key",
+        ),
+    ] {
+        let publisher = publisher();
+        run(
+            &mut publisher.client(),
+            "CREATE TABLE wanted (id int PRIMARY KEY, n int UNIQUE); INSERT INTO wanted VALUES (1, 1); SELECT electric.enable('wanted')",
+        );
+        let subscriber = Subscriber::of(&publisher);
+        let role = subscriber.0.role("other");
+        subscriber.run(&format!(
+            "CREATE SCHEMA other AUTHORIZATION {role}; GRANT ALL ON wanted TO {role}; SET ROLE {role}; {local}"
+        ));
+        run(&mut publisher.client(), change);
+        subscriber.caught_up(&publisher);
+        assert_eq!(subscriber.blocked(), "public.wanted", "{local}");
+        run(
+            &mut publisher.client(),
+            "INSERT INTO wanted VALUES (2, 2); UPDATE wanted SET n = n + 10",
+        );
+        subscriber.caught_up(&publisher);
+        subscriber.run("DROP SCHEMA other CASCADE");
+        subscriber.run("CALL electric.unblock('wanted')");
+        let rows = text(
+            &mut publisher.client(),
+            "SELECT string_agg(t::text, ' ' ORDER BY t::text) FROM wanted AS t",
+        );
+        subscriber.rows_come("wanted", &rows);
+    }
+}
+
+#[test]
+fn fault_11_a_schema_that_is_not_there_yet_is_not_in_the_way_of_passing_a_table_over() {
+    let publisher = publisher();
+    let subscriber = Subscriber::of(&publisher);
+    subscriber.run("CREATE TYPE kind AS ENUM ('mine')");
+    run(
+        &mut publisher.client(),
+        "CREATE TYPE kind AS ENUM ('q'); CREATE SCHEMA \"New\"; CREATE TABLE \"New\".t (id int PRIMARY KEY, k kind); \
+         SELECT electric.enable('\"New\".t'); INSERT INTO \"New\".t VALUES (1, 'q')",
+    );
+    subscriber.caught_up(&publisher);
+    assert_eq!(subscriber.blocked(), "\"New\".t public.kind");
+    subscriber.run("DROP TYPE kind");
+    subscriber.run("CALL electric.unblock('kind')");
+    subscriber.rows_come("\"New\".t", "(1,q)");
+}
+
+#[test]
+fn fault_11_a_database_that_is_read_only_by_default_follows() {
+    let publisher = publisher();
+    let subscriber = Subscriber::of(&publisher);
+    subscriber.run(&format!(
+        "ALTER DATABASE {} SET default_transaction_read_only = on",
+        subscriber.0.name()
+    ));
+    let end = "SELECT count(pg_terminate_backend(pid))::text FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'logical replication worker'";
+    wait_until("the worker begins anew", || subscriber.ask(end) == "1");
+    run(
+        &mut publisher.client(),
+        "ALTER TABLE items ADD COLUMN n int DEFAULT 3; CREATE TABLE more (id int PRIMARY KEY); INSERT INTO more VALUES (1); \
+         SELECT electric.enable('more'); SET electric.policy = 'unrestricted'; ALTER TABLE items DROP COLUMN value",
+    );
+    subscriber.rows_come("items", "(1,3)");
+    subscriber.rows_come("more", "(1)");
+    subscriber.run(&format!(
+        "SET default_transaction_read_only = off; BEGIN READ WRITE; ALTER DATABASE {} RESET default_transaction_read_only; COMMIT",
+        subscriber.0.name()
+    ));
 }

@@ -191,6 +191,124 @@ fn fault_05_the_first_copy_calls_no_function_of_a_role_here() {
     assert!(!was_called(&database, &role));
 }
 
+/// A function of the server's own that runs SQL which a text has, now or when rows come.
+#[test]
+fn fault_05_no_text_is_run_that_a_default_has() {
+    for (default, data_type) in [
+        (
+            "(pg_catalog.query_to_xml('SELECT MALLORY.number()', true, false, ''))::text",
+            "text",
+        ),
+        (
+            "",
+            "text DEFAULT (pg_catalog.ts_rewrite('a'::tsquery, 'SELECT ''a''::tsquery, ''b''::tsquery FROM (SELECT MALLORY.number() OFFSET 0) AS z'))::text",
+        ),
+        ("pg_catalog.lo_creat(-1)", "oid"),
+        ("pg_catalog.pg_read_file('PG_VERSION')", "text"),
+        ("(SELECT 1)", "integer"),
+        ("public.seven()", "integer"),
+        ("pg_catalog.nextval('MALLORY.calls')", "bigint"),
+    ] {
+        let publisher = publisher();
+        let subscriber = Subscriber::of(&publisher);
+        let role = mallory(&subscriber.0);
+        subscriber.run("CREATE FUNCTION seven() RETURNS int LANGUAGE sql AS 'SELECT 7'");
+        let case = format!("{default} {data_type}").replace("MALLORY", &role);
+        let [default, data_type] = [default, data_type].map(|of| of.replace("MALLORY", &role));
+        let mut op = column(&publisher, &default, &data_type);
+        if default.is_empty() {
+            op["column"]["default"] = Value::Null;
+            let columns = op["table"]["columns"].as_array_mut().unwrap();
+            columns.last_mut().unwrap()["default"] = Value::Null;
+        }
+        forge(&publisher, "add_column", "public.items", "", &op);
+        run(
+            &mut publisher.client(),
+            "INSERT INTO items VALUES (2, 'two')",
+        );
+        wait_until(&format!("{case} is passed over"), || {
+            subscriber.blocked() == "public.items"
+        });
+        assert!(!was_called(&subscriber.0, &role), "{case}");
+    }
+}
+
+/// An operator class is a superuser's, and what it consists of need not be.
+#[test]
+fn fault_05_no_operator_class_calls_the_function_of_a_role_here() {
+    for (part, value) in [
+        (
+            "indexes",
+            json!([{"definition": "CREATE INDEX i ON public.evil USING btree (id g.ops)", "keys": ["id"],
+                "method": "btree", "name": "i", "unique": false, "where": null}]),
+        ),
+        (
+            "exclusions",
+            json!([{"columns": ["id"], "definition": "EXCLUDE USING btree (id g.ops WITH =)", "name": "e", "validated": true}]),
+        ),
+    ] {
+        let publisher = publisher();
+        let subscriber = Subscriber::of(&publisher);
+        let role = mallory(&subscriber.0);
+        subscriber.run(&format!(
+            "CREATE SCHEMA g; GRANT USAGE ON SCHEMA g TO PUBLIC; \
+             CREATE FUNCTION {role}.compare(int, int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN PERFORM nextval(''{role}.calls''); RETURN btint4cmp($1, $2); END'; \
+             ALTER FUNCTION {role}.compare OWNER TO {role}; \
+             CREATE OPERATOR CLASS g.ops FOR TYPE int USING btree AS \
+             OPERATOR 1 <, OPERATOR 2 <=, OPERATOR 3 =, OPERATOR 4 >=, OPERATOR 5 >, FUNCTION 1 {role}.compare(int, int)"
+        ));
+        let mut table = table(&publisher, "evil");
+        table[part] = value.clone();
+        forge(
+            &publisher,
+            "create_table",
+            "public.evil",
+            "",
+            &json!({"op": "create_table", "format": 1, "has_rows": true, "table": table}),
+        );
+        run(
+            &mut publisher.client(),
+            "CREATE TABLE evil (id int PRIMARY KEY, value text); INSERT INTO evil VALUES (1, 'x'), (2, 'y'); SET electric.policy = 'unrestricted'; \
+             ALTER PUBLICATION electric_publication ADD TABLE evil; INSERT INTO evil VALUES (3, 'z')",
+        );
+        is_passed_over(&subscriber, &role, "public.evil", &value.to_string());
+        subscriber.caught_up(&publisher);
+        assert!(!was_called(&subscriber.0, &role), "{value}");
+    }
+}
+
+/// A foreign key that says one table and means another would keep its rows from being deleted.
+#[test]
+fn fault_11_no_foreign_key_ties_a_table_that_is_not_the_streams() {
+    for rule in ["", " ON DELETE CASCADE"] {
+        let publisher = publisher();
+        let subscriber = Subscriber::of(&publisher);
+        let role = mallory(&subscriber.0);
+        subscriber.run(&format!(
+            "CREATE TABLE {role}.own (id int PRIMARY KEY); INSERT INTO {role}.own VALUES (1); GRANT ALL ON {role}.own TO PUBLIC"
+        ));
+        let mut table = table(&publisher, "evil");
+        let definition = format!("FOREIGN KEY (id) REFERENCES {role}.own(id){rule}");
+        table["foreign_keys"] = json!([{"name": "evil_fkey", "columns": ["id"], "on_delete": "NO ACTION", "on_update": "NO ACTION",
+            "sqlite": true, "validated": true, "definition": definition,
+            "references": {"schema": "public", "table": "items", "columns": ["id"]}}]);
+        forge(
+            &publisher,
+            "create_table",
+            "public.evil",
+            "",
+            &json!({"op": "create_table", "format": 1, "has_rows": false, "table": table}),
+        );
+        wait_until("it is passed over", || {
+            subscriber.blocked() == "public.evil"
+        });
+        subscriber.caught_up(&publisher);
+        subscriber.run(&format!(
+            "DELETE FROM {role}.own; TRUNCATE {role}.own; DROP TABLE {role}.own"
+        ));
+    }
+}
+
 /// What a superuser of the subscriber put there, or gave away later, is theirs to decide.
 #[test]
 fn fault_05_what_was_there_before_is_in_nobodys_way() {
@@ -198,20 +316,16 @@ fn fault_05_what_was_there_before_is_in_nobodys_way() {
     let subscriber = Subscriber::of(&publisher);
     let role = mallory(&subscriber.0);
     subscriber.run(&format!(
-        "CREATE FUNCTION seven() RETURNS int LANGUAGE sql AS 'SELECT 7'; \
+        "ALTER FUNCTION pg_catalog.btint4cmp(int, int) OWNER TO {role}; \
          CREATE FUNCTION {role}.told() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM {role}.number(); RETURN NEW; END'; \
          ALTER FUNCTION {role}.told() OWNER TO {role}; \
          CREATE TRIGGER told AFTER INSERT ON items FOR EACH ROW EXECUTE FUNCTION {role}.told(); ALTER TABLE items ENABLE ALWAYS TRIGGER told"
     ));
-    let op = column(&publisher, "public.seven()", "integer");
-    forge(&publisher, "add_column", "public.items", "", &op);
-    subscriber.rows_come("items", "(1,one,)");
-    subscriber.run(&format!("ALTER FUNCTION seven() OWNER TO {role}"));
     run(
         &mut publisher.client(),
         "ALTER TABLE items ADD COLUMN a int DEFAULT 5; INSERT INTO items VALUES (2, 'two')",
     );
-    subscriber.rows_come("items", "(1,one,,5) (2,two,7,5)");
+    subscriber.rows_come("items", "(1,one,5) (2,two,5)");
     assert_eq!(subscriber.blocked(), "");
     assert!(was_called(&subscriber.0, &role));
 }
