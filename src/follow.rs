@@ -21,6 +21,7 @@ use crate::pg::{locks, names, relation, session, spi, xact};
 use crate::{publication, store, watch};
 
 pub mod block;
+mod checks;
 pub mod make;
 mod needs;
 pub mod role;

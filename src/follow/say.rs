@@ -2,11 +2,10 @@
 //! fragment: each statement must do the one thing that it was made for.
 
 use electric_schema::change::Change;
-use electric_schema::dialect::postgres;
 use electric_schema::model::{Table, TypeDefinition};
 
 use super::block::Stop;
-use super::needs;
+use super::{checks, needs};
 use crate::error::{Error, SqlState};
 use crate::pg::said::{Action, Name, Said, said};
 use crate::pg::{names, session, spi, subtransaction, xact};
@@ -25,7 +24,7 @@ pub struct About<'a> {
 
 /// Does a change of a table, or of what `about` says besides.
 pub fn change(change: &Change, about: &About<'_>) -> Result<(), Stop> {
-    run(&postgres::statements(change, about.table), about)
+    run(&checks::statements(change, about.table)?, about)
 }
 
 /// Runs statements about those things.

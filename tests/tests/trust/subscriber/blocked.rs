@@ -413,3 +413,39 @@ fn fault_11_a_database_that_is_read_only_by_default_follows() {
         subscriber.0.name()
     ));
 }
+
+/// Whoever owns a table on the publisher may have rows under a CHECK that is NOT VALID, and none of them stops a copy.
+#[test]
+fn fault_11_rows_under_checks_that_are_not_valid_are_copied() {
+    let publisher = publisher();
+    let mut client = publisher.client();
+    run(
+        &mut client,
+        "CREATE DOMAIN word AS text; CREATE TABLE before (id int PRIMARY KEY, b int, w word); INSERT INTO before VALUES (1, -1, ''); \
+         ALTER TABLE before ADD CONSTRAINT positive CHECK (b > 0) NOT VALID, ADD CONSTRAINT small CHECK (b < 0) NOT VALID; \
+         ALTER DOMAIN word ADD CONSTRAINT filled CHECK (VALUE <> '') NOT VALID; SELECT electric.enable('before')",
+    );
+    let subscriber = Subscriber::of(&publisher);
+    subscriber.rows_come("before", "(1,-1,\"\")");
+    run(
+        &mut client,
+        "CREATE TABLE after (id int PRIMARY KEY, b int); INSERT INTO after VALUES (1, -1); \
+         ALTER TABLE after ADD CONSTRAINT positive CHECK (b > 0) NOT VALID; SELECT electric.enable('after'); INSERT INTO after VALUES (2, 2)",
+    );
+    subscriber.rows_come("after", "(1,-1) (2,2)");
+    run(
+        &mut client,
+        "SET electric.policy = 'compatible'; ALTER TABLE before DROP CONSTRAINT small; \
+         UPDATE before SET b = 1 WHERE b < 0; UPDATE after SET b = 1 WHERE b < 0; ALTER TABLE before VALIDATE CONSTRAINT positive; \
+         ALTER TABLE after VALIDATE CONSTRAINT positive; ALTER TABLE after DROP CONSTRAINT positive; INSERT INTO after VALUES (3, 3)",
+    );
+    subscriber.rows_come("before", "(1,1,\"\")");
+    subscriber.rows_come("after", "(1,1) (2,2) (3,3)");
+    let checks = "SELECT string_agg(conname || ' ' || convalidated, ' ') FROM pg_constraint WHERE contype = 'c' AND conrelid IN ('before'::regclass, 'after'::regclass)";
+    assert_eq!(subscriber.ask(checks), "positive true");
+    assert_eq!(
+        subscriber.ask("SELECT count(*)::text FROM electric.drift()"),
+        "0"
+    );
+    assert_eq!(subscriber.blocked(), "");
+}
