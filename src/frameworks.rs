@@ -3,7 +3,7 @@
 //! What is looked at is rows that statements wrote, after they did: the tables are not altered, nothing is locked that
 //! the statement has not locked, and nothing of a user's runs.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
@@ -12,9 +12,9 @@ use pgrx::pg_sys;
 
 use crate::api::events;
 use crate::error::Error;
-use crate::pg::written::{self, Reader, Which};
+use crate::pg::written::{self, Reader, TooLong, Which};
 use crate::pg::{entry, heap, names, session};
-use crate::{store, version};
+use crate::{limits, store, version};
 
 /// A table in which a framework keeps its books.
 struct Books {
@@ -63,16 +63,38 @@ impl Books {
         })
     }
 
-    fn version(&self, row: &heap::Row) -> Option<String> {
-        let value = |name: &str| self.columns.get(name)?.text(row);
-        session::canonical(|| self.framework.version_of(value))
+    /// The version that a row gives, if it gives one.
+    fn version(&self, row: &heap::Row) -> Result<Option<String>, TooLong> {
+        let too_long = Cell::new(false);
+        let value = |name: &str| {
+            let text = self.columns.get(name)?.text(row, limits::VERSION);
+            text.unwrap_or_else(|TooLong| {
+                too_long.set(true);
+                None
+            })
+        };
+        let version = session::canonical(|| self.framework.version_of(value));
+        match version {
+            _ if too_long.get() => Err(TooLong),
+            Some(version) if version.len() > limits::VERSION => Err(TooLong),
+            version => Ok(version),
+        }
+    }
+
+    /// Says that a row was passed over. The table may be anything that merely looks like books: to write to it is no error.
+    fn passed_over(&self) {
+        entry::warning(&format!(
+            "cannot name the migration by {}: the row gives a version of more than {} bytes",
+            self.framework.name,
+            limits::VERSION
+        ));
     }
 
     /// Whether the migration of a row runs.
     fn runs(&self, row: &heap::Row) -> bool {
         self.running.is_some_and(|reader| {
-            let value = reader.text(row);
-            value.is_none_or(|value| reader.is_boolean && value == "t")
+            let value = reader.text(row, limits::VERSION);
+            value.is_ok_and(|value| value.is_none_or(|value| reader.is_boolean && value == "t"))
         })
     }
 }
@@ -128,14 +150,18 @@ pub fn rows_came(table: pg_sys::Oid, command: pg_sys::CommandId) {
         }
     };
     let (mut came, mut replaced) = (Vec::new(), HashSet::new());
+    let mut is_too_long = false;
     written::by_command(table, command, |which, row| {
-        if let Some(version) = books.version(row) {
-            match which {
-                Which::New => came.push((version, books.runs(row))),
-                Which::Old => drop(replaced.insert(version)),
-            }
+        match (books.version(row), which) {
+            (Ok(Some(version)), Which::New) => came.push((version, books.runs(row))),
+            (Ok(Some(version)), Which::Old) => drop(replaced.insert(version)),
+            (Ok(None), _) => {}
+            (Err(TooLong), which) => is_too_long |= which == Which::New,
         }
     });
+    if is_too_long {
+        books.passed_over();
+    }
     for (version, runs) in came {
         // Another column changed. That counts where it says that the migration ended.
         if replaced.contains(&version) && (books.running.is_none() || runs) {
@@ -183,8 +209,11 @@ pub fn running() -> Result<Option<(String, String)>, Error> {
                 return Ok(None);
             }
         };
+        if rows.iter().any(|(version, runs)| version.is_err() && *runs) {
+            books.passed_over();
+        }
         for (version, runs) in rows {
-            let Some(version) = version else { continue };
+            let Ok(Some(version)) = version else { continue };
             // The newest state of a row counts.
             if seen.insert((write.table.to_u32(), version.clone())) && runs {
                 return Ok(Some((books.framework.name.clone(), version)));

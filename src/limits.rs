@@ -5,6 +5,9 @@ use crate::error::{Error, SqlState};
 /// A text that is given to a function: 1 MiB.
 pub const TEXT: usize = 1 << 20;
 
+/// The version of a migration, a framework's too: 1,024 bytes. It is indexed, published and kept for good.
+pub const VERSION: usize = 1024;
+
 /// One record, that is `op`, `postgres`, `sqlite` and `query` together: 16 MiB.
 pub const RECORD: usize = 16 << 20;
 

@@ -5,14 +5,12 @@ use std::cell::{Cell, RefCell};
 use pgrx::pg_sys;
 
 use crate::error::{Error, SqlState};
-use crate::frameworks;
 use crate::pg::entry::Call;
 use crate::pg::{locks, session, xact};
 use crate::store::Migration;
 use crate::store::migrations::{self as rows};
+use crate::{frameworks, limits};
 
-/// The longest version, in bytes: versions are indexed.
-const MAX_LENGTH: usize = 1024;
 /// What is kept for a suffix, in bytes.
 const SUFFIX: usize = 24;
 
@@ -195,7 +193,7 @@ fn last_id(newest: i64) -> Result<i64, Error> {
 /// The version that an argument is; one that no migration can have is not copied.
 pub fn given(call: &Call, n: usize) -> Result<Option<String>, Error> {
     match call.length(n)? {
-        Some(length) if length > MAX_LENGTH => Err(too_long()),
+        Some(length) if length > limits::VERSION => Err(too_long()),
         _ => call.text(n),
     }
 }
@@ -203,7 +201,10 @@ pub fn given(call: &Call, n: usize) -> Result<Option<String>, Error> {
 fn too_long() -> Error {
     Error::new(
         SqlState::InvalidParameterValue,
-        format!("a migration's version must not be longer than {MAX_LENGTH} bytes"),
+        format!(
+            "a migration's version must not be longer than {} bytes",
+            limits::VERSION
+        ),
     )
 }
 
@@ -216,7 +217,7 @@ pub fn set(version: &str) -> Result<(), Error> {
             "a migration's version must not be empty",
         ));
     }
-    if version.len() > MAX_LENGTH {
+    if version.len() > limits::VERSION {
         return Err(too_long());
     }
     if let Some(migration) = open()? {
@@ -330,7 +331,7 @@ fn free(framework: &str, version: &str, own: i64) -> Result<Option<String>, Erro
     let is_free =
         |version: &str| Ok(rows::with_version(version)?.is_none_or(|other| other.id == own));
     let base = format!("{framework}:{version}");
-    if base.len() + SUFFIX > MAX_LENGTH {
+    if base.len() + SUFFIX > limits::VERSION {
         return Ok(None);
     }
     if is_free(version)? {

@@ -156,26 +156,43 @@ unsafe fn targets(query: *mut pg_sys::QueryDesc) -> impl Iterator<Item = pg_sys:
     }
 }
 
+/// A value is longer than it may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TooLong;
+
 /// How to read a column as text.
 #[derive(Debug, Clone, Copy)]
 pub struct Reader {
     /// Its number.
     pub number: u32,
     output: pg_sys::Oid,
+    is_varlena: bool,
     /// Whether it is a boolean.
     pub is_boolean: bool,
 }
 
 impl Reader {
-    /// The value in a row; `None` for NULL.
-    pub fn text(&self, row: &Row) -> Option<String> {
-        let datum = row.datum(self.number)?;
-        // SAFETY: `output` is the output function of the column's type, one of the server's own; it gives a C string.
+    /// The value in a row; `None` for NULL. One of more than `most` bytes is not read.
+    pub fn text(&self, row: &Row, most: usize) -> Result<Option<String>, TooLong> {
+        let Some(datum) = row.datum(self.number) else {
+            return Ok(None);
+        };
+        // SAFETY: a value of variable length is only measured before it is known to be short. `output` is the output
+        // function of the column's type, one of the server's own; it gives a C string.
         unsafe {
+            let header = pg_sys::VARHDRSZ;
+            if self.is_varlena && pg_sys::toast_raw_datum_size(datum).saturating_sub(header) > most
+            {
+                return Err(TooLong);
+            }
             let text = pg_sys::OidOutputFunctionCall(self.output, datum);
-            let copy = from_server(std::ffi::CStr::from_ptr(text).to_bytes());
+            let bytes = std::ffi::CStr::from_ptr(text).to_bytes();
+            let copy = match bytes.len() > most {
+                true => Err(TooLong),
+                false => Ok(Some(from_server(bytes))),
+            };
             pg_sys::pfree(text.cast());
-            Some(copy)
+            copy
         }
     }
 }
@@ -217,6 +234,7 @@ pub fn columns(table: pg_sys::Oid) -> Vec<(Column, Option<Reader>)> {
                 Reader {
                     number: number as u32,
                     output,
+                    is_varlena,
                     is_boolean: base == pg_sys::BOOLOID,
                 }
             });
