@@ -111,12 +111,10 @@ fn judge(touched: Touched, event: Option<Event>) -> Result<(), Error> {
         return Ok(());
     }
     let mut types = watch.touched_types(&touched);
-    let named = types.len();
     // A constraint of a domain that is dropped or renamed invalidates nothing.
     if event.as_ref().is_some_and(Event::cascades) {
         types = watch.with_all_domains(types);
     }
-    let mut is_swept: BTreeSet<u32> = types.iter().skip(named).map(|id| id.to_u32()).collect();
     let merely_touches = event.as_ref().is_some_and(Event::merely_touches);
     // Most commands are not looked at once more: only these want to know what they were.
     let statement = event
@@ -124,7 +122,6 @@ fn judge(touched: Touched, event: Option<Event>) -> Result<(), Error> {
         .map(|event| event.statement());
     match &statement {
         Some(Statement::ChangeType(id, _) | Statement::AlterDomain(id, _)) if watch.uses(*id) => {
-            is_swept.remove(&id.to_u32());
             types.push(*id)
         }
         _ => {}
@@ -144,12 +141,7 @@ fn judge(touched: Touched, event: Option<Event>) -> Result<(), Error> {
     let roots = partitions::replaced(&touched, statement.as_ref(), &watch)?;
     let mut replaced: BTreeSet<u32> = roots.into_iter().map(|id| id.to_u32()).collect();
     for id in types {
-        match self::types::touched(id, &watch) {
-            Ok(tables) => replaced.extend(tables),
-            // What nobody touched for certain does not stand in the way because it cannot be read.
-            Err(error) if error.is_damage() && is_swept.contains(&id.to_u32()) => {}
-            Err(error) => return Err(error),
-        }
+        replaced.extend(self::types::touched(id, statement.as_ref(), &watch)?);
     }
     replaced.extend(touched.rewritten.iter().map(|id| id.to_u32()));
     tables.retain(|id| !replaced.contains(&id.to_u32()));

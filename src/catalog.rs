@@ -54,6 +54,17 @@ pub struct Actual {
     pub types: Vec<pg_sys::Oid>,
 }
 
+/// Enums, domains and the user's ranges that the columns of a table use, those others are made of first.
+pub fn types_of(id: pg_sys::Oid) -> Vec<pg_sys::Oid> {
+    let mut types = Vec::new();
+    for attribute in attributes::of(id).unwrap_or_default() {
+        if types::depth(attribute.type_id, READABLE + 1) <= READABLE {
+            custom_types(attribute.type_id, &mut types);
+        }
+    }
+    types
+}
+
 /// The table of that id; `None` if it is gone or no table. For who acts as its owner the values of defaults are computed.
 pub fn table(id: pg_sys::Oid) -> Option<Actual> {
     let computes = session::acts_as_owner(id);

@@ -1,9 +1,10 @@
 //! `electric.check` and `electric.drift`: what would happen, and what happened behind our back.
 
 use electric_ddlx::{Found, FoundKind};
+use electric_schema::model::TypeDefinition;
 use electric_schema::policy::Policy;
 
-use crate::capture::tables;
+use crate::capture::{tables, types};
 use crate::error::{self, Error, SqlState};
 use crate::pg::entry::{Call, Datum, void};
 use crate::pg::script::{self, Kind};
@@ -246,14 +247,24 @@ pub fn differences() -> Result<Vec<Difference>, Error> {
         });
     }
     for id in store::types::ids()? {
-        if let Err(damage) = store::types::get(id) {
-            let (schema, name) = names::shown_type(id);
-            report.push(Difference {
-                relation: electric_schema::names::qualified(&schema, &name),
-                problem: damage.message,
-                recorded: None,
-                actual: None,
-            });
+        let json = |definition: &TypeDefinition| serde_json::to_string(definition);
+        match types::drift(id) {
+            Ok(None) => {}
+            Ok(Some((problem, recorded, actual))) => report.push(Difference {
+                relation: recorded.qualified_name(),
+                problem,
+                recorded: Some(json(&recorded)?),
+                actual: actual.as_ref().map(json).transpose()?,
+            }),
+            Err(damage) => {
+                let (schema, name) = names::shown_type(id);
+                report.push(Difference {
+                    relation: electric_schema::names::qualified(&schema, &name),
+                    problem: damage.message,
+                    recorded: None,
+                    actual: None,
+                });
+            }
         }
     }
     report.sort();

@@ -144,6 +144,9 @@ pub fn enable(ids: &[pg_sys::Oid]) -> Result<(), Error> {
         }
     }
     for &id in &wanted {
+        capture::types::hold_of(id)?;
+    }
+    for &id in &wanted {
         // It may have changed, or gone, while the lock was waited for.
         checks::may_be_electrified(id)?;
         checks::partitions(id)?;

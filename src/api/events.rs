@@ -89,6 +89,22 @@ fn not_called(function: pgrx::pg_sys::Oid, by: &str) -> Error {
     .hint("Nothing needs it to be called.")
 }
 
+/// What the command does, once nobody is about to use the type that it changes as it was. While this waits, the name may
+/// have become another type's.
+fn begun(event: &Event) -> Statement {
+    loop {
+        let statement = event.statement();
+        match &statement {
+            Statement::ChangeType(id, _) | Statement::AlterDomain(id, _)
+                if !locks::changes_type(*id) && precheck::permission::is_given(&statement) =>
+            {
+                locks::change_type(*id);
+            }
+            _ => return statement,
+        }
+    }
+}
+
 /// `ddl_command_start`: from here on what is touched is noted.
 pub fn on_command_start(call: &Call) -> Result<Datum, Error> {
     let event = fired(call, c"ddl_command_start")?;
@@ -96,7 +112,7 @@ pub fn on_command_start(call: &Call) -> Result<Datum, Error> {
         return Ok(void());
     }
     let ours = super::at_work();
-    let statement = event.statement();
+    let statement = begun(&event);
     match &statement {
         Statement::DropExtensions(names) if names.iter().any(|name| name == "electric") => {
             return goes(&statement);

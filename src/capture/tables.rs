@@ -182,6 +182,7 @@ pub fn touched(id: pg_sys::Oid, reach: &Reach, watch: &Watch) -> Result<(), Erro
             Reach::Tables(_) | Reach::Anything => locks::migrations_last(id)?,
         }
     }
+    types::hold_of(id)?;
     let (policy, unrestricted) = settings::effective_policy();
     let compared = match compare(id, caller) {
         Ok(Some(compared)) => compared,
@@ -307,6 +308,7 @@ pub(super) fn take_on(id: pg_sys::Oid) -> Result<bool, Error> {
 /// Records a table as replaced, whatever its shape: something that no shape shows happened to it.
 pub fn replaced(id: pg_sys::Oid, watch: &Watch) -> Result<(), Error> {
     locks::migrations()?;
+    types::hold_of(id)?;
     match compare(id, Caller::of(id)) {
         Ok(Some(compared)) => replace::table(id, compared, watch),
         Ok(None) => Ok(()),

@@ -7,21 +7,48 @@ use pgrx::pg_sys;
 
 use super::record;
 use crate::catalog;
-use crate::error::Error;
-use crate::pg::{locks, names, xact};
+use crate::error::{Error, SqlState};
+use crate::pg::tree::Statement;
+use crate::pg::{locks, names, types, xact};
 use crate::settings;
 use crate::store;
 use crate::watch::{self, Watch};
+
+/// Keeps the types of a table as they are until this transaction ends, and waits for who is changing them. Before that
+/// the table is not read to be recorded: it would say what its types were called.
+///
+/// Call it under the migration lock.
+pub fn hold_of(table: pg_sys::Oid) -> Result<(), Error> {
+    catalog::types_of(table).into_iter().try_for_each(hold)
+}
+
+/// The same for one type. Who changes one that is recorded is refused, or says what replicas have to know.
+fn hold(id: pg_sys::Oid) -> Result<(), Error> {
+    if store::types::has(id)? {
+        return Ok(());
+    }
+    locks::use_type(id);
+    for check in types::domain_constraints(id) {
+        locks::use_constraint(check.id);
+    }
+    Ok(())
+}
 
 /// Records a type that electrified tables begin to use; nothing if it is known.
 pub fn use_type(id: pg_sys::Oid) -> Result<(), Error> {
     if store::types::has(id)? {
         return Ok(());
     }
-    // A label that another transaction is adding is waited for.
-    locks::type_labels(id);
+    hold(id)?;
     let Some(definition) = catalog::type_definition(id) else {
-        return Ok(());
+        let (schema, name) = names::shown_type(id);
+        let shown = refusal::shown(&schema, &name);
+        return Err(Error::new(
+            SqlState::of_code("40001"),
+            format!("type {shown} was changed by another transaction"),
+        )
+        .detail("What is recorded of a type is what it is when the transaction commits.")
+        .hint("Run the transaction again."));
     };
     let relation = definition.qualified_name();
     let again = store::commands::has(&relation, "create_type")?;
@@ -32,9 +59,53 @@ pub fn use_type(id: pg_sys::Oid) -> Result<(), Error> {
     Ok(())
 }
 
-/// Records or refuses what happened to a type that electrified tables use. Gives the tables that replicas must fetch
-/// anew because of it: none, unless the policy is unrestricted.
-pub fn touched(id: pg_sys::Oid, watch: &Watch) -> Result<Vec<u32>, Error> {
+/// Whether this transaction can have made a type other than it is recorded. What was done to it by nobody who is known,
+/// as by surgery in the catalog, is not for the command to answer for that happens to come next.
+fn is_own_doing(
+    id: pg_sys::Oid,
+    recorded: Option<&(TypeDefinition, String)>,
+    statement: Option<&Statement>,
+) -> bool {
+    let names_it = match statement {
+        Some(Statement::ChangeType(named, _) | Statement::AlterDomain(named, _)) => *named == id,
+        Some(Statement::RenameSchema(name)) => {
+            recorded.is_some_and(|(definition, _)| definition.schema == *name)
+        }
+        _ => false,
+    };
+    let has_dropped_check = || {
+        recorded.is_some_and(|(_, identity)| {
+            unquoted_numbers(identity)
+                .into_iter()
+                .any(|check| locks::drops_constraint(pg_sys::Oid::from(check)))
+        })
+    };
+    names_it || locks::changes_type(id) || has_dropped_check()
+}
+
+/// The numbers of a text, but for those in what is quoted: the ids of an identity, its checks' among them.
+fn unquoted_numbers(text: &str) -> Vec<u32> {
+    let (mut quoted, mut escaped) = (false, false);
+    let outside = text.chars().map(|c| {
+        let is_quote = c == '"' && !escaped;
+        escaped = quoted && c == '\\' && !escaped;
+        quoted ^= is_quote;
+        if quoted { ' ' } else { c }
+    });
+    let outside: String = outside.collect();
+    outside
+        .split(|c: char| !c.is_ascii_digit())
+        .filter_map(|number| number.parse().ok())
+        .collect()
+}
+
+/// Records or refuses what this transaction did to a type that electrified tables use; of what others did nothing is
+/// said. Gives the tables that replicas must fetch anew because of it: none, unless the policy is unrestricted.
+pub fn touched(
+    id: pg_sys::Oid,
+    statement: Option<&Statement>,
+    watch: &Watch,
+) -> Result<Vec<u32>, Error> {
     let is_unrestricted = || settings::effective_policy().1;
     match is_as_recorded(id) {
         Ok(true) => return Ok(Vec::new()),
@@ -42,8 +113,15 @@ pub fn touched(id: pg_sys::Oid, watch: &Watch) -> Result<Vec<u32>, Error> {
             locks::migrations()?;
             return anew(id, watch);
         }
+        Err(error) if error.is_damage() && !is_own_doing(id, None, statement) => {
+            return Ok(Vec::new());
+        }
         Ok(false) => {}
         Err(error) => return Err(error),
+    }
+    let recorded = store::types::get(id)?;
+    if !is_unrestricted() && !is_own_doing(id, recorded.as_ref(), statement) {
+        return Ok(Vec::new());
     }
     locks::migrations()?;
     if is_as_recorded(id)? {
@@ -79,6 +157,30 @@ pub fn touched(id: pg_sys::Oid, watch: &Watch) -> Result<Vec<u32>, Error> {
     store::types::update(id, &enum_type, &catalog::type_identity(id))?;
     xact::command_counter_increment();
     Ok(Vec::new())
+}
+
+/// How a type that is recorded, and as readable, is not as recorded: in words, as recorded, and as it is.
+pub fn drift(
+    id: pg_sys::Oid,
+) -> Result<Option<(String, TypeDefinition, Option<TypeDefinition>)>, Error> {
+    let Some((recorded, _)) = store::types::get(id)? else {
+        return Ok(None);
+    };
+    if is_as_recorded(id)? {
+        return Ok(None);
+    }
+    let problem = match labels_that_came(id, &recorded) {
+        Ok(_) => "changed without a record: add_enum_value".to_owned(),
+        Err(action) => {
+            let (schema, name) = (&recorded.schema, &recorded.name);
+            let refused = refusal::change_type_in_use(schema, name, action);
+            format!(
+                "changed without a record, what is refused: {}",
+                refused.message
+            )
+        }
+    };
+    Ok(Some((problem, recorded, catalog::type_definition(id))))
 }
 
 /// Records a type anew. Gives the tables that replicas must fetch because of it.

@@ -92,16 +92,52 @@ fn tag_of(relation: pg_sys::Oid) -> pg_sys::LOCKTAG {
     }
 }
 
-/// Waits for a transaction that is adding a label to the enum, and keeps others from it until this one ends.
-pub fn type_labels(id: pg_sys::Oid) {
-    // SAFETY: takes a lock that the end of the transaction releases; ALTER TYPE … ADD VALUE takes the stronger one.
-    unsafe {
-        pg_sys::LockDatabaseObject(
-            pg_sys::TypeRelationId,
-            id,
-            0,
-            pg_sys::ShareLock as pg_sys::LOCKMODE,
-        )
+/// Waits for transactions that are changing the type, and keeps others from it until this one ends.
+pub fn use_type(id: pg_sys::Oid) {
+    object(pg_sys::TypeRelationId, id, pg_sys::ShareLock);
+}
+
+/// Waits for transactions that begin to use the type, and keeps others from it until this one ends. The server takes the
+/// same lock to add a label or to rename one, and none to change anything else of a type.
+pub fn change_type(id: pg_sys::Oid) {
+    object(pg_sys::TypeRelationId, id, pg_sys::ExclusiveLock);
+}
+
+/// Whether this transaction may have changed the type, or dropped it.
+pub fn changes_type(id: pg_sys::Oid) -> bool {
+    let tag = tag_of_object(pg_sys::TypeRelationId, id);
+    [pg_sys::ExclusiveLock, pg_sys::AccessExclusiveLock]
+        .into_iter()
+        .any(|mode| compat::holds_lock(&tag, mode as pg_sys::LOCKMODE))
+}
+
+/// Waits for a transaction that is dropping the constraint, by CASCADE perhaps, and keeps others from it.
+pub fn use_constraint(id: pg_sys::Oid) {
+    object(compat::catalog::CONSTRAINTS, id, pg_sys::ShareLock);
+}
+
+/// Whether this transaction has dropped the constraint.
+pub fn drops_constraint(id: pg_sys::Oid) -> bool {
+    let tag = tag_of_object(compat::catalog::CONSTRAINTS, id);
+    compat::holds_lock(&tag, pg_sys::AccessExclusiveLock as pg_sys::LOCKMODE)
+}
+
+/// Locks an object of this database; what is waited for is seen afterwards.
+fn object(class: pg_sys::Oid, id: pg_sys::Oid, mode: u32) {
+    // SAFETY: takes a lock that the end of the transaction releases.
+    unsafe { pg_sys::LockDatabaseObject(class, id, 0, mode as pg_sys::LOCKMODE) }
+}
+
+/// The tag of locks on an object of this database that is no relation.
+fn tag_of_object(class: pg_sys::Oid, id: pg_sys::Oid) -> pg_sys::LOCKTAG {
+    pg_sys::LOCKTAG {
+        // SAFETY: reads a variable.
+        locktag_field1: unsafe { pg_sys::MyDatabaseId }.to_u32(),
+        locktag_field2: class.to_u32(),
+        locktag_field3: id.to_u32(),
+        locktag_field4: 0,
+        locktag_type: pg_sys::LockTagType::LOCKTAG_OBJECT as u8,
+        locktag_lockmethodid: pg_sys::DEFAULT_LOCKMETHOD as u8,
     }
 }
 

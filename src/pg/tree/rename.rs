@@ -2,7 +2,7 @@
 
 use pgrx::pg_sys;
 
-use super::super::names;
+use super::super::{names, types};
 use super::{DomainChange, Statement, object, relation, text, type_id};
 
 #[allow(non_upper_case_globals, reason = "the server's names")]
@@ -29,7 +29,8 @@ pub unsafe fn rename(statement: *mut pg_sys::RenameStmt) -> Option<Statement> {
                 constraint: part()?,
             },
             OBJECT_TYPE | OBJECT_DOMAIN => {
-                Statement::ChangeType(type_id((*statement).object.cast())?, "rename")
+                let id = type_id((*statement).object.cast())?;
+                Statement::ChangeType(types::made_of(id), "rename")
             }
             OBJECT_DOMCONSTRAINT => Statement::AlterDomain(
                 type_id((*statement).object.cast())?,
@@ -64,6 +65,7 @@ pub unsafe fn set_schema(statement: *mut pg_sys::AlterObjectSchemaStmt) -> Optio
             }),
             OBJECT_TYPE | OBJECT_DOMAIN => {
                 let id = type_id((*statement).object.cast())?;
+                let id = types::made_of(id);
                 Some(Statement::ChangeType(id, "change the schema of"))
             }
             OBJECT_EXTENSION => {
