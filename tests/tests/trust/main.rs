@@ -5,6 +5,7 @@ mod events;
 mod going_over;
 mod limits;
 mod membership;
+mod races;
 mod reading;
 mod rights;
 mod subscriber;
