@@ -187,7 +187,10 @@ pub fn drift(
 fn anew(id: pg_sys::Oid, watch: &Watch) -> Result<Vec<u32>, Error> {
     store::types::delete(id)?;
     xact::command_counter_increment();
-    use_type(id)?;
+    // One that was dropped is not to be recorded.
+    if types::identity(id).is_some() {
+        use_type(id)?;
+    }
     Ok(watch.tables_with_type(id))
 }
 

@@ -157,16 +157,13 @@ fn a_version_too_long_or_empty_names_nothing_and_fails_nothing() {
          BEGIN; ALTER TABLE items ADD COLUMN b text; INSERT INTO schema_migrations VALUES (''), (NULL); COMMIT",
     );
     let migrations = database.migrations();
-    assert_eq!(migrations[1].source, "auto");
-    assert_eq!(migrations[1].framework.as_deref(), Some("rails"));
-    assert_eq!(
-        migrations[1].framework_version.as_ref().map(String::len),
-        Some(5000)
-    );
-    assert_eq!(
-        (migrations[2].source.as_str(), &migrations[2].framework),
-        ("auto", &None)
-    );
+    for migration in &migrations[1..] {
+        assert_eq!(migration.source, "auto");
+        assert_eq!(
+            (&migration.framework, &migration.framework_version),
+            (&None, &None)
+        );
+    }
 }
 
 #[test]
