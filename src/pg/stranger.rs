@@ -56,8 +56,8 @@ pub fn called(function: pg_sys::Oid) -> Result<(), Error> {
             names::role_name(owner.unwrap_or(pg_sys::Oid::INVALID))
         ),
     )
-    .detail("What comes from a publisher calls the server's own functions and those of superusers.")
-    .hint("Rename it, or give it to a superuser: ALTER FUNCTION … OWNER TO …;"))
+    .detail("What comes from a publisher calls the server's own functions, and those of extensions that a superuser made.")
+    .hint("The publisher's record names it. Look at who wrote that, and drop or rename the function here."))
 }
 
 /// Whether calls are watched now: cheap, for everybody else's.

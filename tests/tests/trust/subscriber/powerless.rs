@@ -34,9 +34,10 @@ pub(super) fn shape(publisher: &Database<'_>, table: &str) -> Value {
     serde_json::from_str(&text(&mut publisher.client(), &sql)).unwrap()
 }
 
-/// The record of a column of type int with that default.
+/// The record of a column of that type, with that default if there is one.
 pub(super) fn column(publisher: &Database<'_>, default: &str, data_type: &str) -> Value {
     let mut table = shape(publisher, "items");
+    let default = Some(default).filter(|default| !default.is_empty());
     let column = json!({
         "name": "evil", "nullable": true, "default": default, "identity": null, "sqlite_type": "INTEGER",
         "type": {"array_dims": 0, "kind": "base", "modifiers": [], "name": "int4", "schema": "pg_catalog", "sql": data_type},

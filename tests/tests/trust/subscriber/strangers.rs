@@ -78,12 +78,7 @@ fn fault_05_no_column_calls_the_function_of_a_role_here() {
         let subscriber = Subscriber::of(&publisher);
         let role = mallory(&subscriber.0);
         let [default, data_type] = [default, data_type].map(|of| of.replace("MALLORY", &role));
-        let mut op = column(&publisher, &default, &data_type);
-        if default.is_empty() {
-            op["column"]["default"] = Value::Null;
-            let columns = op["table"]["columns"].as_array_mut().unwrap();
-            columns.last_mut().unwrap()["default"] = Value::Null;
-        }
+        let op = column(&publisher, &default, &data_type);
         forge(&publisher, "add_column", "public.items", "", &op);
         is_passed_over(
             &subscriber,
@@ -215,12 +210,7 @@ fn fault_05_no_text_is_run_that_a_default_has() {
         subscriber.run("CREATE FUNCTION seven() RETURNS int LANGUAGE sql AS 'SELECT 7'");
         let case = format!("{default} {data_type}").replace("MALLORY", &role);
         let [default, data_type] = [default, data_type].map(|of| of.replace("MALLORY", &role));
-        let mut op = column(&publisher, &default, &data_type);
-        if default.is_empty() {
-            op["column"]["default"] = Value::Null;
-            let columns = op["table"]["columns"].as_array_mut().unwrap();
-            columns.last_mut().unwrap()["default"] = Value::Null;
-        }
+        let op = column(&publisher, &default, &data_type);
         forge(&publisher, "add_column", "public.items", "", &op);
         run(
             &mut publisher.client(),
